@@ -1,0 +1,206 @@
+//! Azure Resource Manager: authentication, permissions, and the way to the two providers.
+
+mod key_vault;
+mod operations;
+mod path;
+mod signalr;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::reply::Reply;
+use crate::server::Call;
+use crate::sim::{Grant, Sim};
+use path::{Path, Target};
+
+const SIGNALR_VERSIONS: &[&str] = &[
+    "2021-04-01-preview", "2021-06-01-preview", "2021-09-01-preview", "2021-10-01", "2022-02-01", "2022-08-01-preview",
+    "2023-02-01", "2023-03-01-preview", "2023-06-01-preview", "2023-08-01-preview", "2024-01-01-preview", "2024-03-01",
+    "2024-04-01-preview", "2024-08-01-preview", "2024-10-01-preview", "2025-01-01-preview",
+];
+const VAULT_VERSIONS: &[&str] = &[
+    "2018-02-14", "2019-09-01", "2020-04-01-preview", "2021-04-01-preview", "2021-10-01", "2022-07-01", "2022-11-01",
+    "2023-02-01", "2023-07-01", "2024-04-01-preview", "2024-11-01", "2025-05-01", "2026-02-01", "2026-03-01-preview",
+    "2026-04-01-preview",
+];
+
+/// Answers; with what the request was about and the action that it needed, for the log.
+pub fn handle(sim: &Sim, call: &Call) -> (&'static str, Option<String>, Reply) {
+    if call.path().starts_with("/metadata/endpoints") {
+        return ("metadata", None, metadata(sim));
+    }
+    let path = Path::parse(call.path());
+    let kind = path.target.kind();
+    let action = path.target.action(call.method.as_str());
+    let reply = admit(sim, call, &path, action.as_deref())
+        .map_or_else(|refusal| *refusal, |()| dispatch(sim, call, &path));
+    (kind, action, stamp(call, reply))
+}
+
+/// The checks that ARM itself makes, in its order.
+fn admit(sim: &Sim, call: &Call, path: &Path, action: Option<&str>) -> Result<(), Box<Reply>> {
+    let client = authenticate(sim, call)?;
+    let refusal = permit(sim, &client, action, call.path()).or_else(|| version(call, path));
+    refusal.map_or(Ok(()), |reply| Err(Box::new(reply)))
+}
+
+fn authenticate(sim: &Sim, call: &Call) -> Result<String, Box<Reply>> {
+    let header = call.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let refuse = |code: &str, message: &str| {
+        let tenant = &sim.config.tenant_id;
+        let challenge = format!("Bearer authorization_uri=\"{}/{tenant}\", error=\"invalid_token\", error_description=\"{message}\"", sim.endpoint);
+        Err(Box::new(Reply::gateway(401, code, message).with("www-authenticate", challenge)))
+    };
+    let Some(token) = header.strip_prefix("Bearer ") else {
+        return refuse("AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.");
+    };
+    match sim.state().tokens.get(token) {
+        None => refuse("InvalidAuthenticationToken", "The access token is invalid."),
+        Some(issued) if issued.expires <= Timestamp::now() => {
+            refuse("ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time.")
+        }
+        Some(issued) => Ok(issued.client_id.clone()),
+    }
+}
+
+/// Whether a granted pattern covers an action; both without case.
+fn covers(pattern: &str, action: &str) -> bool {
+    let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
+    match pattern.split_once('*') {
+        None => pattern == action,
+        Some((begin, end)) => action.len() >= begin.len() + end.len() && action.starts_with(begin) && action.ends_with(end),
+    }
+}
+
+fn permit(sim: &Sim, client: &str, action: Option<&str>, path: &str) -> Option<Reply> {
+    let (state, action) = (sim.state(), action?);
+    let path_key = crate::world::key(path);
+    let granted = |grant: &Grant| {
+        path_key.starts_with(&crate::world::key(&grant.scope)) && grant.actions.iter().any(|pattern| covers(pattern, action))
+    };
+    if state.grants.as_ref()?.iter().any(granted) {
+        return None;
+    }
+    Some(Reply::gateway(403, "AuthorizationFailed", format!(
+        "The client '{client}' with object id '{client}' does not have authorization to perform action '{action}' over scope '{path}' or the scope is invalid. If access was recently granted, please refresh your credentials."
+    )))
+}
+
+fn version(call: &Call, path: &Path) -> Option<Reply> {
+    let Some(version) = call.query("api-version") else {
+        return Some(Reply::gateway(400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests."));
+    };
+    let (namespace, known) = match path.target {
+        Target::None => return None,
+        Target::SignalR(..) => ("Microsoft.SignalRService", SIGNALR_VERSIONS),
+        Target::Vault(..) => ("Microsoft.KeyVault", VAULT_VERSIONS),
+    };
+    (!known.contains(&version.as_str())).then(|| {
+        Reply::gateway(400, "NoRegisteredProviderFound", format!(
+            "No registered resource provider found for location 'westeurope' and API version '{version}' for namespace '{namespace}'. The supported api-versions are '{}'.",
+            known.join(", ")
+        ))
+    })
+}
+
+fn dispatch(sim: &Sim, call: &Call, path: &Path) -> Reply {
+    let state = sim.state();
+    let ids = || state.world.signalrs.keys().chain(state.world.vaults.keys());
+    let subscription = format!("/subscriptions/{}/", path.subscription.to_ascii_lowercase());
+    if matches!(path.target, Target::None) {
+        return subscriptions(sim, path, ids().any(|id| id.starts_with(&subscription)), ids());
+    }
+    if !ids().any(|id| id.starts_with(&subscription)) {
+        return Reply::gateway(404, "SubscriptionNotFound", format!("The subscription '{}' could not be found.", path.subscription));
+    }
+    let group = format!("{subscription}resourcegroups/{}/", path.group.to_ascii_lowercase());
+    if !path.group.is_empty() && !ids().any(|id| id.starts_with(&group)) {
+        return Reply::gateway(404, "ResourceGroupNotFound", format!("Resource group '{}' could not be found.", path.group));
+    }
+    drop(state);
+    match &path.target {
+        Target::SignalR(target) => signalr::handle(sim, call, path, target),
+        Target::Vault(target) => key_vault::handle(sim, call, path, target),
+        Target::None => Reply::gateway(404, "NotFound", "Not found."),
+    }
+}
+
+/// What tools ask before they get to work.
+fn subscriptions<'a>(sim: &Sim, path: &Path, known: bool, ids: impl Iterator<Item = &'a String>) -> Reply {
+    let tenant = &sim.config.tenant_id;
+    let one = |id: &str| json!({
+        "id": format!("/subscriptions/{id}"), "subscriptionId": id, "tenantId": tenant, "displayName": "azure-sim",
+        "state": "Enabled", "subscriptionPolicies": {"spendingLimit": "Off"}, "authorizationSource": "RoleBased",
+    });
+    match path.segments.first().map(|s| s.to_ascii_lowercase()).as_deref() {
+        Some("tenants") => Reply::json(200, json!({"value": [{"id": format!("/tenants/{tenant}"), "tenantId": tenant, "displayName": "azure-sim"}]})),
+        Some("subscriptions") if path.subscription.is_empty() => {
+            let mut all: Vec<String> = ids.filter_map(|id| id.split('/').nth(2).map(str::to_owned)).collect();
+            all.sort();
+            all.dedup();
+            Reply::json(200, json!({"value": all.iter().map(|id| one(id)).collect::<Vec<Value>>()}))
+        }
+        Some("subscriptions") if path.segments.len() == 2 && known => Reply::json(200, one(&path.subscription)),
+        Some("subscriptions") if !known => Reply::gateway(404, "SubscriptionNotFound", format!("The subscription '{}' could not be found.", path.subscription)),
+        _ => Reply::gateway(404, "NotFound", "azure-sim knows SignalR and key vaults only."),
+    }
+}
+
+/// What `az cloud register` reads.
+fn metadata(sim: &Sim) -> Reply {
+    let endpoint = &sim.endpoint;
+    Reply::json(200, json!([{
+        "name": "AzureSim", "resourceManager": format!("{endpoint}/"), "portal": endpoint, "gallery": endpoint, "graph": endpoint,
+        "authentication": {"loginEndpoint": endpoint, "audiences": ["https://management.core.windows.net/", "https://management.azure.com/"], "tenant": "common", "identityProvider": "AAD"},
+        "suffixes": {"keyVaultDns": "vault.azure.net", "storage": "core.windows.net"},
+    }]))
+}
+
+/// The headers that every answer of ARM's has.
+fn stamp(call: &Call, reply: Reply) -> Reply {
+    let bucket = match call.method.as_str() {
+        "GET" => "x-ms-ratelimit-remaining-subscription-reads",
+        "DELETE" => "x-ms-ratelimit-remaining-subscription-deletes",
+        _ => "x-ms-ratelimit-remaining-subscription-writes",
+    };
+    let id = Uuid::new_v4().to_string();
+    reply
+        .with("cache-control", "no-cache")
+        .with("pragma", "no-cache")
+        .with("expires", "-1")
+        .with("strict-transport-security", "max-age=31536000; includeSubDomains")
+        .with("x-content-type-options", "nosniff")
+        .with("x-ms-request-id", id.clone())
+        .with("x-ms-correlation-request-id", id)
+        .with(bucket, "199")
+}
+
+/// A page of a list, with a link to the next one.
+fn page(sim: &Sim, call: &Call, items: &[Value]) -> Reply {
+    let quirks = sim.state().world.quirks.clone();
+    let size = quirks.page_size.max(1);
+    let begin: usize = call.query("$skiptoken").and_then(|token| token.parse().ok()).unwrap_or(0);
+    let end = begin.saturating_add(size).min(items.len());
+    let mut body = json!({"value": items.get(begin.min(end)..end).unwrap_or_default()});
+    if end < items.len() {
+        let host = quirks.next_link_host.unwrap_or_else(|| sim.endpoint.clone());
+        let version = call.query("api-version").unwrap_or_default();
+        if let Some(object) = body.as_object_mut() {
+            let next = format!("{host}{}?api-version={version}&$skiptoken={end}", call.path());
+            object.insert("nextLink".to_owned(), next.into());
+        }
+    }
+    Reply::json(200, body)
+}
+
+/// Time as ARM writes it.
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S%.7fZ").to_string()
+}
+
+/// An id as ARM answers with it: its own letter case for the type, perhaps another for the group.
+fn answered(sim_upper: bool, path: &Path, rest: &str) -> String {
+    let group = if sim_upper { path.group.to_ascii_uppercase() } else { path.group.clone() };
+    format!("/subscriptions/{}/resourceGroups/{group}/providers/{rest}", path.subscription)
+}

@@ -1,0 +1,84 @@
+//! The effects a plan can have: one at most in a pass, each specific enough that carrying it out
+//! makes no choices.
+
+use crate::marker::{Marker, Verdict};
+use crate::observed::Connection;
+use crate::policy::Policy;
+use crate::resource_id::{ConnectionId, EndpointId};
+
+/// One effect.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Make the finalizer durable, before anything is written to Azure.
+    AddFinalizer,
+    /// Let the object go.
+    RemoveFinalizer,
+    /// PUT the link: it was absent, or is our own and failed.
+    PutLink {
+        /// Our own marker on the link that is put again; `None` where the link is absent.
+        replaces: Option<Marker>,
+    },
+    /// DELETE our own link.
+    DeleteLink {
+        /// The whole message that the link must still carry.
+        message: String,
+        /// What the read proved about late writes (R7).
+        waives_fence: bool,
+    },
+    /// Set one connection `Approved`, or take an approval back.
+    Decide(Box<Decision>),
+}
+
+/// A decision on a connection of the vault.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Approve or revoke.
+    pub verdict: Verdict,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The endpoint that must still be the connection's.
+    pub endpoint: EndpointId,
+    /// The description that the connection must still carry.
+    pub description: String,
+    /// The message that our link must still carry.
+    pub message: String,
+    /// The request's marker.
+    pub marker: Marker,
+    /// The policy that permits it; a revocation needs none.
+    pub policy: Option<Policy>,
+    /// Why, for the Event and the log.
+    pub because: String,
+}
+
+impl Decision {
+    /// Whether the connection, read once more, is what was decided on.
+    #[must_use]
+    pub fn still_holds_for(&self, connection: &Connection) -> bool {
+        use crate::observed::ConnectionState::{Approved, Pending};
+        let expected = match self.verdict {
+            Verdict::Approved => Pending,
+            Verdict::Revoked => Approved,
+        };
+        connection.id == self.connection
+            && connection.endpoint.as_ref() == Some(&self.endpoint)
+            && connection.state == expected
+            && connection.description == self.description
+    }
+}
+
+impl Action {
+    /// A short word for logs and metrics: a closed set.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::AddFinalizer => "add_finalizer",
+            Self::RemoveFinalizer => "remove_finalizer",
+            Self::PutLink { .. } => "put_link",
+            Self::DeleteLink { .. } => "delete_link",
+            Self::Decide(decision) => match decision.verdict {
+                Verdict::Approved => "approve",
+                Verdict::Revoked => "revoke",
+            },
+        }
+    }
+}

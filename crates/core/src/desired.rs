@@ -1,0 +1,239 @@
+//! What one object asks for, validated: later code cannot see an unparsed id.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::marker;
+use crate::resource_id::{ConnectionId, EndpointId, LinkId, VaultId};
+
+/// Who approves the connection on the vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ApprovalMode {
+    /// A person.
+    #[default]
+    Manual,
+    /// The operator, where an approval policy permits.
+    Automatic,
+}
+
+/// Whether the operator may write to Azure for this object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ManagementPolicy {
+    /// Create, repair and delete.
+    #[default]
+    Manage,
+    /// Only read and report.
+    ObserveOnly,
+}
+
+/// What to do about a link of that name that somebody else made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AdoptionPolicy {
+    /// Report `AlreadyExists`.
+    #[default]
+    FailIfExists,
+    /// Take it as it is, if target and group are the same.
+    Adopt,
+}
+
+/// What becomes of the link when the object is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeletionPolicy {
+    /// It is deleted.
+    #[default]
+    Delete,
+    /// It is left alone.
+    Detach,
+}
+
+/// The operator's own waits and limits, all scaled alike by `--pace` for simulators.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// What all waits are multiplied by: 1, or less for simulators.
+    pub pace: f64,
+    /// The least time between the two lists of rule M5.
+    pub second_look: Duration,
+    /// How long after `Succeeded` the vault may show no request of ours.
+    pub connection_missing: Duration,
+    /// How long a write that was already decided can still land (R7).
+    pub fence: Duration,
+    /// How long after the deletion was first seen a read must begin to prove that nobody can
+    /// have decided a write since (R7).
+    pub fence_read: Duration,
+    /// How long a started process waits before it writes for an object it did not adopt (R7).
+    pub quarantine: Duration,
+    /// How long a failed operation rests before the link is put again.
+    pub failed_rest: Duration,
+    /// How long an operation may run.
+    pub operation: Duration,
+    /// The least time for which a Ready that cannot be confirmed stays Ready.
+    pub unconfirmed: Duration,
+}
+
+impl Limits {
+    /// The limits in real time.
+    pub const REAL: Self = Self {
+        pace: 1.0,
+        second_look: Duration::from_secs(30),
+        connection_missing: Duration::from_secs(15 * 60),
+        fence: Duration::from_secs(90),
+        fence_read: Duration::from_secs(6),
+        quarantine: Duration::from_secs(25),
+        failed_rest: Duration::from_secs(5 * 60),
+        operation: Duration::from_secs(30 * 60),
+        unconfirmed: Duration::from_secs(15 * 60),
+    };
+
+    /// The limits multiplied by `pace`, which lies above 0 and is at most 1.
+    #[must_use]
+    pub fn paced(pace: f64) -> Self {
+        let Self {
+            pace: _,
+            second_look,
+            connection_missing,
+            fence,
+            fence_read,
+            quarantine,
+            failed_rest,
+            operation,
+            unconfirmed,
+        } = Self::REAL;
+        let pace = pace.clamp(0.0, 1.0);
+        let scaled = |d: Duration| d.mul_f64(pace);
+        Self {
+            pace,
+            second_look: scaled(second_look),
+            connection_missing: scaled(connection_missing),
+            fence: scaled(fence),
+            fence_read: scaled(fence_read),
+            quarantine: scaled(quarantine),
+            failed_rest: scaled(failed_rest),
+            operation: scaled(operation),
+            unconfirmed: scaled(unconfirmed),
+        }
+    }
+
+    /// How long an approval may stay unconfirmed: `confirmWithin`, scaled, but never below a
+    /// minute, for ARM's dates have whole seconds.
+    #[must_use]
+    pub fn confirm_within(&self, within: Duration) -> Duration {
+        within.mul_f64(self.pace).max(Duration::from_secs(60)).min(within)
+    }
+}
+
+/// Which Kubernetes object this is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectIdentity {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid: another object of the same name has another one.
+    pub uid: String,
+    /// When it was created; the older of two rivals goes first.
+    pub created: Option<Timestamp>,
+}
+
+impl ObjectIdentity {
+    /// `<namespace>/<name>`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Who decided on the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approver {
+    /// The operator itself.
+    Operator,
+    /// Somebody else.
+    External,
+}
+
+/// What `status` says of the approval.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ApprovalFacts {
+    /// When the request was first seen on the vault.
+    pub requested_at: Option<Timestamp>,
+    /// When it was approved, or first seen approved.
+    pub approved_at: Option<Timestamp>,
+    /// By whom.
+    pub approved_by: Option<Approver>,
+    /// The policy that permitted it: `<name>@<generation>`.
+    pub policy: Option<String>,
+}
+
+/// What the last pass wrote to `status`. Hints, never authority: all of it may be wiped or forged,
+/// and no write to Azure rests on it alone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Remembered {
+    /// Whether `Ready` was True, False, or not said.
+    pub ready: Option<bool>,
+    /// The matched connection and its endpoint.
+    pub connection: Option<(ConnectionId, EndpointId)>,
+    /// Whether that connection was last seen Approved and Succeeded.
+    pub connection_settled: bool,
+    /// What was said of the approval.
+    pub approval: ApprovalFacts,
+    /// Since when `Provisioned` is True.
+    pub provisioned_since: Option<Timestamp>,
+}
+
+/// What one object asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// The object.
+    pub object: ObjectIdentity,
+    /// The generation that this was read from.
+    pub generation: i64,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Whether it carries the operator's finalizer.
+    pub finalizer: bool,
+    /// Whether the `force-finalize` annotation names this object's own uid.
+    pub force_finalize: bool,
+    /// The link.
+    pub link: LinkId,
+    /// Its target.
+    pub vault: VaultId,
+    /// The target's group; `vault`.
+    pub group_id: String,
+    /// The user's words in the request message.
+    pub words: String,
+    /// Who approves.
+    pub mode: ApprovalMode,
+    /// How long `Pending` may last before it is `ApprovalTimedOut`.
+    pub approval_timeout: Duration,
+    /// Whether Azure may be written.
+    pub management: ManagementPolicy,
+    /// Whether a foreign link may be taken.
+    pub adoption: AdoptionPolicy,
+    /// What deletion does.
+    pub deletion: DeletionPolicy,
+    /// How often a settled link is read again.
+    pub sync_period: Duration,
+    /// The value of the `recreate-requested-at` annotation.
+    pub recreate: Option<String>,
+    /// What the last pass wrote.
+    pub remembered: Remembered,
+    /// The operator's waits.
+    pub limits: Limits,
+}
+
+impl Desired {
+    /// The tag that a link created now carries.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        marker::tag(self.recreate.as_deref())
+    }
+
+    /// Whether the group that ARM answered with is the one asked for. Microsoft's own article
+    /// sends `vault` and shows `vaults` in the answer.
+    #[must_use]
+    pub fn same_group(&self, answered: &str) -> bool {
+        let plain = |group: &str| group.to_ascii_lowercase().trim_end_matches('s').to_owned();
+        plain(answered) == plain(&self.group_id)
+    }
+}

@@ -1,0 +1,147 @@
+//! Every way in which a call to ARM can end, typed, so that decisions never look at status codes.
+
+use std::time::Duration;
+
+use crate::observed::Link;
+
+/// Which level of a path ARM could not find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// `SubscriptionNotFound`: more likely a wrong cloud or tenant in our settings than a fact.
+    Subscription,
+    /// `ResourceGroupNotFound`.
+    ResourceGroup,
+    /// `ParentResourceNotFound`: the SignalR or the vault.
+    Parent,
+    /// The resource itself.
+    Resource,
+}
+
+/// The classes of failure that decisions distinguish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// 429; ARM's `Retry-After`, if it sent one. 429 may also mean "busy".
+    Throttled(Option<Duration>),
+    /// No token could be had: the credential, the token endpoint, or its answer.
+    CredentialUnavailable,
+    /// 401 although a token was sent.
+    Unauthorized,
+    /// 403: a right is missing.
+    Forbidden,
+    /// 404, and what was not found.
+    NotFound(Level),
+    /// 409, 412: somebody else is writing; the resource group is being deleted.
+    Busy,
+    /// 400 and its like: the request itself is refused.
+    Invalid,
+    /// Refused by an Azure Policy.
+    PolicyDenied,
+    /// Refused by a management lock.
+    Locked,
+    /// 408, 5xx, a network that did not answer in time, a body that cannot be read.
+    Transient,
+    /// Anything else.
+    Unexpected,
+}
+
+impl Failure {
+    /// The class of an answer with an error status. `code` is ARM's error code, empty without one.
+    #[must_use]
+    pub fn classify(status: u16, code: &str, retry_after: Option<Duration>) -> Self {
+        match (status, code) {
+            (429, _) => Self::Throttled(retry_after),
+            (401, _) => Self::Unauthorized,
+            (_, "RequestDisallowedByPolicy") => Self::PolicyDenied,
+            (_, "ScopeLocked") => Self::Locked,
+            (403, _) => Self::Forbidden,
+            (404, "SubscriptionNotFound" | "InvalidSubscriptionId") => Self::NotFound(Level::Subscription),
+            (404, "ResourceGroupNotFound") => Self::NotFound(Level::ResourceGroup),
+            (404, "ParentResourceNotFound") => Self::NotFound(Level::Parent),
+            (404, _) => Self::NotFound(Level::Resource),
+            (409 | 412 | 423, _) => Self::Busy,
+            (408 | 500..=599, _) => Self::Transient,
+            (400..=499, _) => Self::Invalid,
+            _ => Self::Unexpected,
+        }
+    }
+
+    /// A short word for metrics: a closed set.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Throttled(_) => "throttled",
+            Self::CredentialUnavailable => "credential_unavailable",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound(_) => "not_found",
+            Self::Busy => "busy",
+            Self::Invalid => "invalid",
+            Self::PolicyDenied => "policy_denied",
+            Self::Locked => "locked",
+            Self::Transient => "transient",
+            Self::Unexpected => "unexpected",
+        }
+    }
+}
+
+/// A failed call: its class, and ARM's own words for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{doing}: {}{message}", if code.is_empty() { String::new() } else { format!("{code}: ") })]
+pub struct ArmError {
+    /// What decisions look at.
+    pub failure: Failure,
+    /// ARM's error code; empty where there is none.
+    pub code: String,
+    /// ARM's message, or what the network said.
+    pub message: String,
+    /// What was being done, as a phrase: `reading the links of contoso-signalr`.
+    pub doing: String,
+    /// The action that the call needs, as a role definition names it.
+    pub action: &'static str,
+    /// The resource id whose scope the action is needed at.
+    pub scope: String,
+}
+
+/// How a mutating call ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It was accepted; the link as ARM answered with it, where it did.
+    Applied(Option<Box<Link>>),
+    /// It had no effect.
+    NotApplied(ArmError),
+    /// Whether it had an effect is not known: it is observed again, never repeated blindly.
+    Unknown(ArmError),
+    /// What authorised the write had changed by the time of the last reads before it.
+    Changed(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_and_code_make_the_class() {
+        let table: &[(u16, &str, Failure)] = &[
+            (404, "SubscriptionNotFound", Failure::NotFound(Level::Subscription)),
+            (404, "ResourceGroupNotFound", Failure::NotFound(Level::ResourceGroup)),
+            (404, "ParentResourceNotFound", Failure::NotFound(Level::Parent)),
+            (404, "ResourceNotFound", Failure::NotFound(Level::Resource)),
+            (404, "", Failure::NotFound(Level::Resource)),
+            (409, "Conflict", Failure::Busy),
+            (409, "ConflictError", Failure::Busy),
+            (409, "ResourceGroupBeingDeleted", Failure::Busy),
+            (409, "ScopeLocked", Failure::Locked),
+            (412, "PreconditionFailed", Failure::Busy),
+            (403, "AuthorizationFailed", Failure::Forbidden),
+            (403, "RequestDisallowedByPolicy", Failure::PolicyDenied),
+            (401, "ExpiredAuthenticationToken", Failure::Unauthorized),
+            (400, "BadRequest", Failure::Invalid),
+            (429, "SubscriptionRequestsThrottled", Failure::Throttled(None)),
+            (504, "GatewayTimeout", Failure::Transient),
+            (302, "", Failure::Unexpected),
+        ];
+        for (status, code, class) in table {
+            assert_eq!(Failure::classify(*status, code, None), *class, "{status} {code}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What the operator decides, apart from how it does it.
+//!
+//! A pass of the operator is data flowing one way: what is wanted ([`Desired`]) and what was
+//! read ([`Observed`]) make a [`Plan`]; the plan's [`Action`], if any, has an outcome; both
+//! together make the [`Report`] that becomes `status`. Everything in this crate is a pure
+//! function of its arguments: no I/O, no clock, no randomness, and nothing panics.
+//!
+//! | Module | Subject |
+//! |---|---|
+//! | [`resource_id`] | ARM resource ids, compared without case |
+//! | [`marker`] | the ownership marker in the request message, the record in an approval |
+//! | [`desired`] | what one object asks for, validated |
+//! | [`observed`] | what ARM and Kubernetes said in this pass |
+//! | [`failure`] | every way in which a call can fail, typed |
+//! | [`reason`] | the closed list of reasons and what each means |
+//! | [`approval`] | which connection may be approved: the rules M1 to M7 |
+//! | [`policy`] | what an administrator permits |
+//! | [`plan`] | the decision |
+//! | [`report`] | what is said about it |
+//! | [`backoff`] | when to look again |
+
+pub mod action;
+pub mod approval;
+pub mod backoff;
+pub mod desired;
+pub mod failure;
+pub mod marker;
+pub mod message;
+pub mod observed;
+pub mod plan;
+pub mod policy;
+pub mod reason;
+pub mod report;
+pub mod resource_id;
+
+pub use action::Action;
+pub use desired::Desired;
+pub use failure::{ArmError, Failure, Outcome};
+pub use observed::Observed;
+pub use plan::{Again, Next, Plan, conclude, plan};
+pub use reason::Reason;
+pub use report::Report;

@@ -1,0 +1,62 @@
+//! Sentences for people: in conditions, Events and errors.
+
+/// The most characters that a message may have.
+pub const MAX: usize = 1024;
+
+/// Makes any text fit for a message: control characters escaped, at most [`MAX`] characters.
+/// What ARM answers and what strangers wrote goes through here.
+#[must_use]
+pub fn safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len().min(MAX));
+    for (count, c) in text.chars().flat_map(escaped).enumerate() {
+        if count + 1 >= MAX {
+            out.push('…');
+            break;
+        }
+        out.push(c);
+    }
+    out
+}
+
+fn escaped(c: char) -> Box<dyn Iterator<Item = char>> {
+    if c.is_control() { Box::new(c.escape_default()) } else { Box::new(std::iter::once(c)) }
+}
+
+/// A sentence: without white space around it, and with a full stop.
+#[must_use]
+pub fn sentence(text: &str) -> String {
+    let text = text.trim();
+    if text.is_empty() || text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
+}
+
+/// A duration as a person writes it: `90s`, `15m`, `24h`.
+#[must_use]
+pub fn duration(d: std::time::Duration) -> String {
+    match d.as_secs() {
+        0 => format!("{}ms", d.as_millis()),
+        s if s % 3600 == 0 => format!("{}h", s / 3600),
+        s if s % 60 == 0 => format!("{}m", s / 60),
+        s => format!("{s}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn control_characters_and_length_are_tamed() {
+        assert_eq!(safe("a\nb\u{1b}[31m"), "a\\nb\\u{1b}[31m");
+        assert_eq!(safe(&"é".repeat(5000)).chars().count(), MAX);
+        assert_eq!(safe(&"x".repeat(100)), "x".repeat(100));
+    }
+
+    #[test]
+    fn durations_read_as_they_are_written() {
+        for (seconds, text) in [(90, "90s"), (900, "15m"), (86_400, "24h")] {
+            assert_eq!(duration(Duration::from_secs(seconds)), text);
+        }
+        assert_eq!(duration(Duration::from_millis(300)), "300ms");
+    }
+}

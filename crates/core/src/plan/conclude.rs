@@ -1,0 +1,59 @@
+//! What is said once the outcome of the one effect is known.
+
+use super::{Again, Plan, Side, deletion, failed};
+use crate::action::Action;
+use crate::desired::Desired;
+use crate::failure::{Failure, Outcome};
+use crate::message::sentence;
+use crate::reason::Reason;
+use crate::report::{Ready, Report, Truth};
+
+/// The report of a pass whose action ended with `outcome`. What is not known is observed again
+/// in the next pass, never repeated.
+#[must_use]
+pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
+    let Some(action) = plan.action.clone() else { return plan };
+    match outcome {
+        Outcome::Applied(link) => match link {
+            Some(link) => Plan { report: plan.report.map(|r| r.with_link(link)), ..plan },
+            None => plan,
+        },
+        // Nothing was written; the next pass decides on what is there now.
+        Outcome::Changed(_) => Plan { report: None, again: Again::AsReason, ..plan },
+        Outcome::Unknown(error) => {
+            let message = format!(
+                "Whether the last request took effect is not known; the operator looks again. {}",
+                sentence(&error.to_string())
+            );
+            let mut said = Plan::say(with_facts(plan.report, Report::new(Reason::TransientError, &message)));
+            said.action = Some(action);
+            said
+        }
+        Outcome::NotApplied(error) => {
+            let said = match &action {
+                Action::DeleteLink { .. } if desired.deleting => deletion::blocked(desired, error),
+                Action::Decide(_) => failed(desired, error, Side::Vault),
+                _ => failed(desired, error, Side::SignalR),
+            };
+            let again = match error.failure {
+                // The next pass reads the new state at once.
+                Failure::NotFound(_) if matches!(action, Action::DeleteLink { .. }) => Again::Now,
+                _ => said.again,
+            };
+            let report = said.report.map(|report| with_facts(plan.report, report));
+            Plan { action: Some(action), report, again }
+        }
+    }
+}
+
+/// The report of a failure keeps the facts that were read before the effect was tried; an effect
+/// is tried only where the link is not functional.
+fn with_facts(planned: Option<Report>, said: Report) -> Report {
+    let Some(planned) = planned else { return said };
+    Report {
+        reason: said.reason,
+        message: said.message,
+        ready: Ready::Is(Truth::False),
+        ..planned
+    }
+}

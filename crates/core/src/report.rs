@@ -1,0 +1,194 @@
+//! What is said about a pass: the conditions and facts that become `status`.
+
+use crate::backoff::Range;
+use crate::desired::{ApprovalFacts, Desired};
+use crate::message::safe;
+use crate::observed::{Connection, Link};
+use crate::reason::{Progress, Reason, Wait};
+
+/// The value of a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truth {
+    /// It holds, seen in this pass.
+    True,
+    /// It does not hold.
+    False,
+    /// It is not known.
+    Unknown,
+}
+
+/// What is said of `Ready`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    /// This value, with the report's reason.
+    Is(Truth),
+    /// Whatever it was before: nothing was learned about the link.
+    Unchanged,
+}
+
+/// What is said of a fact in `status`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact<T> {
+    /// Nothing new was learned.
+    Keep,
+    /// This is so now.
+    Set(T),
+}
+
+/// What SignalR reports of the link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkFacts {
+    /// `provisioningState`.
+    pub provisioning: String,
+    /// `status`.
+    pub connection: &'static str,
+}
+
+/// What the vault reports of the matched connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionFacts {
+    /// The connection's id.
+    pub id: String,
+    /// The endpoint's id.
+    pub endpoint: String,
+    /// Its state.
+    pub state: &'static str,
+    /// Its provisioning state.
+    pub provisioning: String,
+}
+
+impl ConnectionFacts {
+    /// The facts of a connection that has an endpoint.
+    #[must_use]
+    pub fn of(connection: &Connection) -> Option<Self> {
+        Some(Self {
+            id: connection.id.path().to_owned(),
+            endpoint: connection.endpoint.as_ref()?.path().to_owned(),
+            state: connection.state.as_str(),
+            provisioning: connection.provisioning.as_str().to_owned(),
+        })
+    }
+}
+
+/// One of the conditions beside `Ready`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Side {
+    /// Its value.
+    pub truth: Truth,
+    /// Its message.
+    pub message: String,
+}
+
+/// What a pass has to say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Why.
+    pub reason: Reason,
+    /// The sentences for people, at most 1,024 characters.
+    pub message: String,
+    /// `Ready`.
+    pub ready: Ready,
+    /// `Provisioned`.
+    pub provisioned: Fact<Side>,
+    /// `ConnectionApproved`.
+    pub approved: Fact<Side>,
+    /// What SignalR reports; `Set(None)` when there is no link.
+    pub link: Fact<Option<LinkFacts>>,
+    /// What the vault reports; `Set(None)` when no connection is matched any more.
+    pub connection: Fact<Option<ConnectionFacts>>,
+    /// The approval.
+    pub approval: Fact<ApprovalFacts>,
+}
+
+impl Report {
+    /// A report with this reason; `Ready` is what the reason makes of it: only
+    /// [`Reason::Approved`] is True.
+    #[must_use]
+    pub fn new(reason: Reason, message: &str) -> Self {
+        let ready = match reason {
+            Reason::Approved => Ready::Is(Truth::True),
+            Reason::Throttled | Reason::TransientError => Ready::Unchanged,
+            _ => Ready::Is(Truth::False),
+        };
+        Self {
+            reason,
+            message: safe(message),
+            ready,
+            provisioned: Fact::Keep,
+            approved: Fact::Keep,
+            link: Fact::Keep,
+            connection: Fact::Keep,
+            approval: Fact::Keep,
+        }
+    }
+
+    /// Adds what SignalR reports of the link.
+    #[must_use]
+    pub fn with_link(mut self, link: &Link) -> Self {
+        use crate::observed::{ConnectionState, Provisioning};
+        self.link = Fact::Set(Some(LinkFacts {
+            provisioning: link.provisioning.as_str().to_owned(),
+            connection: link.connection.as_str(),
+        }));
+        self.provisioned = Fact::Set(Side {
+            truth: if link.provisioning == Provisioning::Succeeded { Truth::True } else { Truth::False },
+            message: format!("SignalR reports provisioningState {}.", safe(link.provisioning.as_str())),
+        });
+        self.approved = Fact::Set(Side {
+            truth: match link.connection {
+                ConnectionState::Approved => Truth::True,
+                ConnectionState::Unknown => Truth::Unknown,
+                _ => Truth::False,
+            },
+            message: format!("SignalR reports status {}.", link.connection.as_str()),
+        });
+        self
+    }
+
+    /// Says that there is no link in Azure.
+    #[must_use]
+    pub fn without_link(mut self) -> Self {
+        let side = Side { truth: Truth::False, message: "The link does not exist in Azure.".into() };
+        self.link = Fact::Set(None);
+        self.connection = Fact::Set(None);
+        self.approval = Fact::Set(ApprovalFacts::default());
+        self.provisioned = Fact::Set(side.clone());
+        self.approved = Fact::Set(side);
+        self
+    }
+
+    /// Adds the matched connection.
+    #[must_use]
+    pub fn with_connection(mut self, connection: &Connection) -> Self {
+        if let Some(facts) = ConnectionFacts::of(connection) {
+            self.connection = Fact::Set(Some(facts));
+        }
+        self
+    }
+
+    /// Adds what is known of the approval.
+    #[must_use]
+    pub fn with_approval(mut self, approval: ApprovalFacts) -> Self {
+        self.approval = Fact::Set(approval);
+        self
+    }
+
+    /// What kstatus is told, unless `Ready` stays True.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        match (self.reason, self.ready) {
+            // As observed: a link that is not functional is waited for.
+            (Reason::ObserveOnly, Ready::Is(Truth::False | Truth::Unknown)) => Progress::InProgress,
+            (reason, _) => reason.progress(),
+        }
+    }
+
+    /// The range of waits before the next look, at pace 1.
+    #[must_use]
+    pub fn range(&self, desired: &Desired) -> Range {
+        match self.reason.wait() {
+            Wait::SyncPeriod => Range { from: desired.sync_period, to: desired.sync_period },
+            Wait::Within(range) => range,
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! ARM resource ids: parsed once, compared without case, rebuilt from their parts.
+//!
+//! ARM answers with another letter case than it was asked with (`signalR` in, `SignalR` out; the
+//! case of resource groups may change too), so ids are never compared as text. A path is never
+//! made by gluing user input together: an id is parsed into segments that are checked one by one,
+//! and the path is rebuilt from those.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use serde::Serialize;
+
+/// Why a text is not the resource id that was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{value:?} is not the resource id of a {kind}: {why}; expected {form}")]
+pub struct InvalidId {
+    /// The text as it was given, shortened to 256 characters.
+    pub value: String,
+    /// What was expected, for people: `SignalR`, `key vault`, ….
+    pub kind: &'static str,
+    /// Which part is wrong.
+    pub why: String,
+    /// The form that is accepted.
+    pub form: &'static str,
+}
+
+/// `/subscriptions/<guid>/resourceGroups/<name>/providers/<namespace>/<type>/<name>[/<type>/<name>]`,
+/// with the provider and the types known from the [`Shape`].
+#[derive(Debug, Clone)]
+struct Parts {
+    subscription: String,
+    resource_group: String,
+    names: Vec<String>,
+}
+
+/// What distinguishes one kind of id from another.
+struct Shape {
+    kind: &'static str,
+    form: &'static str,
+    provider: &'static str,
+    types: &'static [&'static str],
+}
+
+/// The next segment, which has to be `expected` in any letter case.
+fn keyword<'a>(
+    segments: &mut impl Iterator<Item = &'a str>,
+    expected: &str,
+) -> Result<(), String> {
+    match segments.next() {
+        Some(found) if found.eq_ignore_ascii_case(expected) => Ok(()),
+        Some(found) => Err(format!("{found:?} stands where {expected:?} belongs")),
+        None => Err(format!("{expected:?} is missing")),
+    }
+}
+
+/// The next segment, which has to satisfy `check`.
+fn name<'a>(
+    segments: &mut impl Iterator<Item = &'a str>,
+    what: &str,
+    check: impl Fn(&str) -> bool,
+) -> Result<String, String> {
+    match segments.next() {
+        Some(found) if check(found) => Ok(found.to_owned()),
+        Some(found) => Err(format!("{found:?} is not {what}")),
+        None => Err(format!("{what} is missing")),
+    }
+}
+
+/// Whether the text is a GUID in its usual form of 8-4-4-4-12 hexadecimal digits.
+#[must_use]
+pub fn is_guid(text: &str) -> bool {
+    let mut groups = text.split('-');
+    [8usize, 4, 4, 4, 12].into_iter().all(|length| {
+        groups
+            .next()
+            .is_some_and(|g| g.len() == length && g.bytes().all(|b| b.is_ascii_hexdigit()))
+    }) && groups.next().is_none()
+}
+
+/// Resource groups: letters, digits, `.`, `_`, `-`, `(`, `)`; at most 90; no `.` at the end
+/// (Microsoft's naming rules for Azure resources). Letters beyond ASCII are legal there and
+/// refused here: look-alikes must not decide what is approved.
+fn is_resource_group(text: &str) -> bool {
+    (1..=90).contains(&text.len())
+        && !text.ends_with('.')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-()".contains(&b))
+}
+
+/// Names of the resources used here. Each service is stricter; what matters is that no name can
+/// hold a `/`, a `%` or be `..`.
+fn is_resource_name(text: &str) -> bool {
+    (1..=260).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && text.bytes().any(|b| b.is_ascii_alphanumeric())
+}
+
+impl Shape {
+    fn parse(&self, text: &str) -> Result<Parts, InvalidId> {
+        self.segments(text).map_err(|why| InvalidId {
+            value: text.chars().take(256).collect(),
+            kind: self.kind,
+            why,
+            form: self.form,
+        })
+    }
+
+    fn segments(&self, text: &str) -> Result<Parts, String> {
+        let mut rest = text.strip_prefix('/').ok_or("it does not begin with /")?.split('/');
+        keyword(&mut rest, "subscriptions")?;
+        let subscription = name(&mut rest, "a subscription's GUID", is_guid)?;
+        keyword(&mut rest, "resourceGroups")?;
+        let resource_group = name(&mut rest, "a resource group's name", is_resource_group)?;
+        keyword(&mut rest, "providers")?;
+        keyword(&mut rest, self.provider)?;
+        let mut names = Vec::with_capacity(self.types.len());
+        for kind in self.types {
+            keyword(&mut rest, kind)?;
+            names.push(name(&mut rest, &format!("a name of {kind}"), is_resource_name)?);
+        }
+        match rest.next() {
+            Some(more) => Err(format!("{more:?} follows where it should end")),
+            None => Ok(Parts { subscription, resource_group, names }),
+        }
+    }
+
+    fn path(&self, parts: &Parts) -> String {
+        let mut path = format!(
+            "/subscriptions/{}/resourceGroups/{}/providers/{}",
+            parts.subscription, parts.resource_group, self.provider
+        );
+        for (kind, name) in self.types.iter().zip(&parts.names) {
+            path.push('/');
+            path.push_str(kind);
+            path.push('/');
+            path.push_str(name);
+        }
+        path
+    }
+}
+
+macro_rules! resource_id {
+    ($(#[$doc:meta])* $type:ident, $shape:expr) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $type {
+            path: String,
+            key: String,
+            parts: Parts,
+        }
+
+        impl $type {
+            const SHAPE: Shape = $shape;
+
+            /// Parses an id in any letter case.
+            ///
+            /// # Errors
+            /// [`InvalidId`] names the part that is wrong and the form that is accepted.
+            pub fn parse(text: &str) -> Result<Self, InvalidId> {
+                Self::SHAPE.parse(text).map(Self::build)
+            }
+
+            fn build(parts: Parts) -> Self {
+                let path = Self::SHAPE.path(&parts);
+                Self { key: path.to_ascii_lowercase(), path, parts }
+            }
+
+            /// The path below the ARM endpoint, rebuilt from the parsed parts.
+            #[must_use]
+            pub fn path(&self) -> &str {
+                &self.path
+            }
+
+            /// The id in lower case: equal for equal ids, fit for a map's key.
+            #[must_use]
+            pub fn key(&self) -> &str {
+                &self.key
+            }
+
+            /// The subscription's GUID, in the letter case it was given in.
+            #[must_use]
+            pub fn subscription(&self) -> &str {
+                &self.parts.subscription
+            }
+
+            /// The resource group's name.
+            #[must_use]
+            pub fn resource_group(&self) -> &str {
+                &self.parts.resource_group
+            }
+
+            /// The last name in the id: the resource's own.
+            #[must_use]
+            pub fn name(&self) -> &str {
+                self.parts.names.last().map_or("", String::as_str)
+            }
+        }
+
+        impl PartialEq for $type {
+            fn eq(&self, other: &Self) -> bool {
+                self.key == other.key
+            }
+        }
+        impl Eq for $type {}
+        impl Hash for $type {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.key.hash(state);
+            }
+        }
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.path)
+            }
+        }
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.path)
+            }
+        }
+        impl Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(&self.path)
+            }
+        }
+    };
+}
+
+resource_id!(
+    /// An Azure SignalR Service.
+    SignalRId,
+    Shape {
+        kind: "SignalR",
+        form: "/subscriptions/<guid>/resourceGroups/<name>/providers/Microsoft.SignalRService/signalR/<name>",
+        provider: "Microsoft.SignalRService",
+        types: &["signalR"],
+    }
+);
+resource_id!(
+    /// A key vault.
+    VaultId,
+    Shape {
+        kind: "key vault",
+        form: "/subscriptions/<guid>/resourceGroups/<name>/providers/Microsoft.KeyVault/vaults/<name>",
+        provider: "Microsoft.KeyVault",
+        types: &["vaults"],
+    }
+);
+resource_id!(
+    /// A shared private link resource (SPL) on a SignalR.
+    LinkId,
+    Shape {
+        kind: "shared private link",
+        form: "<SignalR id>/sharedPrivateLinkResources/<name>",
+        provider: "Microsoft.SignalRService",
+        types: &["signalR", "sharedPrivateLinkResources"],
+    }
+);
+resource_id!(
+    /// A private endpoint connection (PEC) on a key vault.
+    ConnectionId,
+    Shape {
+        kind: "private endpoint connection",
+        form: "<vault id>/privateEndpointConnections/<name>",
+        provider: "Microsoft.KeyVault",
+        types: &["vaults", "privateEndpointConnections"],
+    }
+);
+resource_id!(
+    /// A private endpoint; for a link of SignalR's it lives in a subscription of Microsoft's.
+    EndpointId,
+    Shape {
+        kind: "private endpoint",
+        form: "/subscriptions/<guid>/resourceGroups/<name>/providers/Microsoft.Network/privateEndpoints/<name>",
+        provider: "Microsoft.Network",
+        types: &["privateEndpoints"],
+    }
+);
+
+impl LinkId {
+    /// The link of that name on a SignalR.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when the name cannot stand in an id.
+    pub fn new(signalr: &SignalRId, name: &str) -> Result<Self, InvalidId> {
+        Self::parse(&format!("{}/sharedPrivateLinkResources/{name}", signalr.path()))
+    }
+
+    /// The SignalR that the link is on.
+    #[must_use]
+    pub fn signalr(&self) -> SignalRId {
+        SignalRId::build(Parts {
+            names: self.parts.names.iter().take(1).cloned().collect(),
+            ..self.parts.clone()
+        })
+    }
+}
+
+impl ConnectionId {
+    /// The vault that the connection is on.
+    #[must_use]
+    pub fn vault(&self) -> VaultId {
+        VaultId::build(Parts {
+            names: self.parts.names.iter().take(1).cloned().collect(),
+            ..self.parts.clone()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIGNALR: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/contoso/providers/Microsoft.SignalRService/signalR/contoso-signalr";
+
+    #[test]
+    fn letter_case_does_not_matter() {
+        let asked = SignalRId::parse(SIGNALR).unwrap();
+        let answered = SignalRId::parse(&SIGNALR.to_uppercase()).unwrap();
+        assert_eq!(asked, answered);
+        assert_eq!(asked.path(), SIGNALR);
+        assert_eq!(asked.name(), "contoso-signalr");
+        assert_eq!(asked.resource_group(), "contoso");
+    }
+
+    #[test]
+    fn a_link_knows_its_signalr() {
+        let signalr = SignalRId::parse(SIGNALR).unwrap();
+        let link = LinkId::new(&signalr, "kv-pe").unwrap();
+        assert_eq!(link.signalr(), signalr);
+        assert_eq!(link.path(), format!("{SIGNALR}/sharedPrivateLinkResources/kv-pe"));
+    }
+
+    #[test]
+    fn what_could_leave_the_path_is_refused() {
+        for bad in [
+            "",
+            "contoso",
+            "/subscriptions/not-a-guid/resourceGroups/a/providers/Microsoft.SignalRService/signalR/b",
+            &SIGNALR.replace("contoso-signalr", ".."),
+            &SIGNALR.replace("contoso-signalr", "a%2fb"),
+            &SIGNALR.replace("contoso-signalr", "a/b"),
+            &SIGNALR.replace("contoso-signalr", "a?b=c"),
+            &SIGNALR.replace("contoso-signalr", "s\u{0456}gnalr"),
+            &SIGNALR.replace("resourceGroups/contoso", "resourceGroups//contoso"),
+            &SIGNALR.replace("SignalRService", "KeyVault"),
+            &format!("{SIGNALR}/"),
+            &SIGNALR[1..],
+        ] {
+            let error = SignalRId::parse(bad).expect_err(bad).to_string();
+            assert!(error.contains("signalR/<name>"), "{error}");
+        }
+    }
+}

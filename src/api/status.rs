@@ -1,0 +1,247 @@
+//! From a report to `status`: well-formed by construction, and equal to what was there before
+//! whenever nothing has changed.
+
+use jiff::Timestamp;
+use k8s_controller::conditions::{self, ConditionStatus, DesiredCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt as _;
+use signalr_private_link_core::desired::{ApprovalFacts, Approver, Desired};
+use signalr_private_link_core::reason::{Progress, Reason};
+use signalr_private_link_core::report::{ConnectionFacts, Fact, Ready, Report, Side, Truth};
+
+use super::{
+    ApprovalStatus, FLUX_RECONCILE_ANNOTATION, KeyVaultConnectionStatus, RECONCILE_ANNOTATION,
+    SignalRSharedPrivateLink, SignalRSharedPrivateLinkStatus,
+};
+
+fn status(truth: Truth) -> ConditionStatus {
+    match truth {
+        Truth::True => ConditionStatus::True,
+        Truth::False => ConditionStatus::False,
+        Truth::Unknown => ConditionStatus::Unknown,
+    }
+}
+
+/// The value of the annotation that asks to look now; the operator's own goes before Flux's.
+fn requested_reconcile(object: &SignalRSharedPrivateLink) -> Option<String> {
+    [RECONCILE_ANNOTATION, FLUX_RECONCILE_ANNOTATION]
+        .iter()
+        .find_map(|name| object.annotations().get(*name))
+        .cloned()
+}
+
+/// The status after a pass. `unconfirmed` says that a Ready that could not be confirmed has been
+/// kept for as long as it may be.
+#[must_use]
+pub fn render(
+    object: &SignalRSharedPrivateLink,
+    desired: Option<&Desired>,
+    report: &Report,
+    unconfirmed: bool,
+) -> SignalRSharedPrivateLinkStatus {
+    let mut next = object.status.clone().unwrap_or_default();
+    let was_ready = conditions::find(&next.conditions, "Ready").is_some_and(|c| c.status == "True");
+    if report.ready == Ready::Unchanged && was_ready && !unconfirmed {
+        return next;
+    }
+    next.observed_generation = object.metadata.generation;
+    next.last_handled_reconcile_at = requested_reconcile(object).or(next.last_handled_reconcile_at);
+    if let Some(desired) = desired {
+        next.resource_id = Some(desired.link.path().to_owned());
+        next.signal_r_name = Some(desired.link.signalr().name().to_owned());
+        next.key_vault_name = Some(desired.vault.name().to_owned());
+    }
+    match &report.link {
+        Fact::Keep => {}
+        Fact::Set(link) => {
+            next.provisioning_state = link.as_ref().map(|l| l.provisioning.clone());
+            next.connection_state = link.as_ref().map(|l| l.connection.to_owned());
+        }
+    }
+    if let Fact::Set(connection) = &report.connection {
+        next.key_vault_connection = connection.as_ref().map(connection_status);
+    }
+    if let Fact::Set(approval) = &report.approval {
+        next.approval = approval_status(approval);
+    }
+    set_conditions(&mut next.conditions, report, object.metadata.generation, was_ready);
+    next
+}
+
+fn set_conditions(all: &mut Vec<Condition>, report: &Report, generation: Option<i64>, was_ready: bool) {
+    let mut set = |kind: &str, truth: ConditionStatus, reason: &str, message: &str| {
+        let desired = DesiredCondition::new(kind, truth, reason, message).observed_generation(generation);
+        let _ = conditions::set(all, desired);
+    };
+    let ready = match report.ready {
+        Ready::Is(truth) => status(truth),
+        // Kept for as long as it may be, or never known.
+        Ready::Unchanged if was_ready || conditions_unknown(&report.link) => ConditionStatus::Unknown,
+        Ready::Unchanged => ConditionStatus::False,
+    };
+    set("Ready", ready, report.reason.as_str(), &report.message);
+    for (kind, side, when_true) in
+        [("Provisioned", &report.provisioned, "Succeeded"), ("ConnectionApproved", &report.approved, Reason::Approved.as_str())]
+    {
+        if let Fact::Set(Side { truth, message }) = side {
+            let reason = if *truth == Truth::True { when_true } else { report.reason.as_str() };
+            set(kind, status(*truth), reason, message);
+        }
+    }
+    for kind in ["Provisioned", "ConnectionApproved"] {
+        if let Some(condition) = all.iter().find(|c| c.type_ == kind).cloned() {
+            // Not looked at in this pass; what is said is still about this generation's target.
+            let mut same = DesiredCondition::new(kind, parse(&condition.status), condition.reason, condition.message);
+            same = same.observed_generation(generation);
+            let _ = conditions::set(all, same);
+        } else {
+            let nothing = DesiredCondition::new(kind, ConditionStatus::Unknown, report.reason.as_str(), "Not read yet.");
+            let _ = conditions::set(all, nothing.observed_generation(generation));
+        }
+    }
+    let (reconciling, stalled) = match report.progress() {
+        _ if ready == ConditionStatus::True => (false, false),
+        Progress::InProgress | Progress::Terminating => (true, false),
+        Progress::Failed => (false, true),
+        Progress::Current => (false, false),
+    };
+    for (kind, holds) in [("Reconciling", reconciling), ("Stalled", stalled)] {
+        if holds {
+            let desired = DesiredCondition::new(kind, ConditionStatus::True, report.reason.as_str(), report.message.clone());
+            let _ = conditions::set(all, desired.observed_generation(generation));
+        } else {
+            conditions::remove(all, kind);
+        }
+    }
+}
+
+/// Whether nothing is known of the link.
+fn conditions_unknown<T>(link: &Fact<T>) -> bool {
+    matches!(link, Fact::Keep)
+}
+
+fn parse(status: &str) -> ConditionStatus {
+    match status {
+        "True" => ConditionStatus::True,
+        "False" => ConditionStatus::False,
+        _ => ConditionStatus::Unknown,
+    }
+}
+
+fn connection_status(facts: &ConnectionFacts) -> KeyVaultConnectionStatus {
+    KeyVaultConnectionStatus {
+        id: facts.id.clone(),
+        private_endpoint_id: facts.endpoint.clone(),
+        state: facts.state.to_owned(),
+        provisioning_state: facts.provisioning.clone(),
+    }
+}
+
+fn approval_status(facts: &ApprovalFacts) -> Option<ApprovalStatus> {
+    // Kubernetes writes times with second precision; a finer one would differ when read back.
+    let time = |t: Timestamp| Timestamp::from_second(t.as_second()).ok().map(Time);
+    let status = ApprovalStatus {
+        requested_at: facts.requested_at.and_then(time),
+        approved_at: facts.approved_at.and_then(time),
+        approved_by: facts.approved_by.map(|by| {
+            match by {
+                Approver::Operator => "Operator",
+                Approver::External => "External",
+            }
+            .to_owned()
+        }),
+        policy: facts.policy.clone(),
+    };
+    (status != ApprovalStatus::default()).then_some(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::link::{ApprovalSpec, TargetReference};
+    use crate::api::{AdoptionPolicy, DeletionPolicy, GroupId, ManagementPolicy, SignalRSharedPrivateLinkSpec};
+
+    fn object() -> SignalRSharedPrivateLink {
+        let mut object = SignalRSharedPrivateLink::new(
+            "kv-pe",
+            SignalRSharedPrivateLinkSpec {
+                signal_r: TargetReference { resource_id: String::new() },
+                key_vault: TargetReference { resource_id: String::new() },
+                azure_name: None,
+                group_id: GroupId::Vault,
+                request_message: None,
+                approval: ApprovalSpec::default(),
+                management_policy: ManagementPolicy::Manage,
+                adoption_policy: AdoptionPolicy::FailIfExists,
+                deletion_policy: DeletionPolicy::Delete,
+                sync_period: "10m".into(),
+            },
+        );
+        object.metadata.generation = Some(3);
+        object
+    }
+
+    fn after(object: &SignalRSharedPrivateLink, report: &Report, unconfirmed: bool) -> SignalRSharedPrivateLink {
+        SignalRSharedPrivateLink { status: Some(render(object, None, report, unconfirmed)), ..object.clone() }
+    }
+
+    fn condition(object: &SignalRSharedPrivateLink, kind: &str) -> Option<(String, String)> {
+        let all = &object.status.as_ref()?.conditions;
+        conditions::find(all, kind).map(|c| (c.status.clone(), c.reason.clone()))
+    }
+
+    fn is(status: &str, reason: &str) -> Option<(String, String)> {
+        Some((status.to_owned(), reason.to_owned()))
+    }
+
+    #[test]
+    fn the_same_report_changes_nothing() {
+        for reason in Reason::ALL {
+            let once = after(&object(), &Report::new(*reason, "why"), false);
+            let twice = after(&once, &Report::new(*reason, "why"), false);
+            assert_eq!(once.status, twice.status, "{reason}");
+        }
+    }
+
+    #[test]
+    fn reconciling_and_stalled_are_present_only_when_true_and_never_both() {
+        for reason in Reason::ALL {
+            let object = after(&object(), &Report::new(*reason, "why"), false);
+            let (reconciling, stalled) = (condition(&object, "Reconciling"), condition(&object, "Stalled"));
+            assert!(reconciling.is_none() || stalled.is_none(), "{reason}");
+            for condition in [reconciling, stalled].into_iter().flatten() {
+                assert_eq!(condition.0, "True", "{reason}");
+            }
+            for condition in &object.status.unwrap().conditions {
+                assert_eq!(condition.observed_generation, Some(3), "{reason}");
+                assert!(!condition.reason.is_empty(), "{reason}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_approved_is_ready() {
+        for reason in Reason::ALL {
+            let object = after(&object(), &Report::new(*reason, "why"), false);
+            let ready = condition(&object, "Ready").unwrap().0 == "True";
+            assert_eq!(ready, *reason == Reason::Approved, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_ready_that_cannot_be_confirmed_is_kept_for_a_while_then_unknown() {
+        let ready = after(&object(), &Report::new(Reason::Approved, "functional"), false);
+        let blip = Report::new(Reason::TransientError, "503");
+        let kept = after(&ready, &blip, false);
+        assert_eq!(kept.status, ready.status);
+        let unknown = after(&ready, &blip, true);
+        assert_eq!(condition(&unknown, "Ready"), is("Unknown", "TransientError"));
+        assert_eq!(condition(&unknown, "Reconciling"), is("True", "TransientError"));
+    }
+
+    #[test]
+    fn a_failure_before_anything_was_read_is_unknown_not_false() {
+        let first = after(&object(), &Report::new(Reason::TransientError, "503"), false);
+        assert_eq!(condition(&first, "Ready"), is("Unknown", "TransientError"));
+    }
+}

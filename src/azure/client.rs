@@ -1,0 +1,241 @@
+//! One call to ARM: a token, one attempt, a deadline, a typed answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::{Method, Url};
+use serde::de::DeserializeOwned;
+use signalr_private_link_core::message::safe;
+use signalr_private_link_core::{ArmError, Failure};
+
+use super::error::{code_and_message, date, retry_after};
+use super::gate::{Bucket, Gates};
+use super::token::TokenSource;
+use crate::metrics::Metrics;
+
+/// Every call ends within this time (R6).
+pub const DEADLINE: Duration = Duration::from_secs(20);
+/// A longer body is refused: no page of ARM's is near it.
+const MAX_BODY: usize = 8 * 1024 * 1024;
+
+/// What a call is about, for errors, permissions, throttling and metrics.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    /// As a phrase: `reading the links of contoso-signalr`.
+    pub doing: String,
+    /// The action that a role must grant.
+    pub action: &'static str,
+    /// The resource id whose scope it is needed at.
+    pub scope: String,
+    /// The subscription that ARM counts the call in.
+    pub subscription: String,
+    /// A short word for metrics: a closed set.
+    pub operation: &'static str,
+}
+
+impl About {
+    pub(super) fn error(&self, failure: Failure, code: String, message: String) -> ArmError {
+        ArmError {
+            failure,
+            code,
+            message,
+            doing: self.doing.clone(),
+            action: self.action,
+            scope: self.scope.clone(),
+        }
+    }
+}
+
+/// A failed call, and whether it may have taken effect all the same.
+#[derive(Debug, Clone)]
+pub struct CallError {
+    /// What went wrong.
+    pub error: ArmError,
+    /// The request may have reached its goal: the answer was lost, late or a 5xx.
+    pub maybe_applied: bool,
+}
+
+/// An answer with a success status.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// `Date`.
+    pub date: Option<Timestamp>,
+    /// `Azure-AsyncOperation`, or `Location` without one, byte for byte.
+    pub operation: Option<String>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// A client of one ARM endpoint.
+pub struct ArmClient {
+    http: reqwest::Client,
+    endpoint: Url,
+    tokens: TokenSource,
+    gates: Gates,
+    metrics: Arc<Metrics>,
+}
+
+impl ArmClient {
+    /// A client that sends tokens of `tokens` to `endpoint` and its subdomains only.
+    #[must_use]
+    pub fn new(http: reqwest::Client, endpoint: Url, tokens: TokenSource, metrics: Arc<Metrics>) -> Self {
+        Self { http, endpoint, tokens, gates: Gates::default(), metrics }
+    }
+
+    /// The URL of a resource. The path is one that a resource id was rebuilt to.
+    pub(super) fn url(&self, path: &str, api_version: &str) -> Url {
+        let mut url = self.endpoint.clone();
+        url.set_path(path);
+        url.set_query(Some(&format!("api-version={api_version}")));
+        url
+    }
+
+    /// Whether a URL that a header or a page names may be sent a token: https, and the configured
+    /// host or a subdomain of it, at the same port.
+    pub(super) fn pinned(&self, url: &str, about: &About) -> Result<Url, ArmError> {
+        let refuse = |why: &str| {
+            about.error(Failure::Unexpected, String::new(), format!("ARM's answer names a URL that is not followed: {why}"))
+        };
+        let url = Url::parse(url).map_err(|_| refuse("it cannot be parsed"))?;
+        let host = url.host_str().unwrap_or_default();
+        let ours = self.endpoint.host_str().unwrap_or_default();
+        let below = host.strip_suffix(ours).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        if url.scheme() != "https" {
+            Err(refuse("it is not https"))
+        } else if !below || url.port_or_known_default() != self.endpoint.port_or_known_default() {
+            Err(refuse(&format!("its host {} is not the configured {ours}", safe(host))))
+        } else {
+            Ok(url)
+        }
+    }
+
+    /// A GET whose body is `T`.
+    pub(super) async fn get<T: DeserializeOwned>(&self, url: Url, about: &About) -> Result<(T, Option<Timestamp>), ArmError> {
+        let answer = self.send(Method::GET, url, None, about).await.map_err(|e| e.error)?;
+        Ok((parse(&answer, about)?, answer.date))
+    }
+
+    /// One attempt.
+    ///
+    /// # Errors
+    /// Typed; a status of 300 and more is one, for redirects are not followed.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<serde_json::Value>,
+        about: &About,
+    ) -> Result<Answer, CallError> {
+        let outcome = self.attempt(method, url, body, about).await;
+        let label = match &outcome {
+            Ok(_) => "ok",
+            Err(call) => call.error.failure.label(),
+        };
+        self.metrics.arm_call(about.operation, label);
+        outcome
+    }
+
+    async fn attempt(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<serde_json::Value>,
+        about: &About,
+    ) -> Result<Answer, CallError> {
+        let bucket = Bucket::of(&method);
+        let not_sent = |failure, message| CallError {
+            error: about.error(failure, String::new(), message),
+            maybe_applied: false,
+        };
+        if let Some(left) = self.gates.closed(&about.subscription, bucket) {
+            return Err(not_sent(Failure::Throttled(Some(left)), "ARM asked to wait; nothing was sent".into()));
+        }
+        let token = self
+            .tokens
+            .token()
+            .await
+            .map_err(|why| not_sent(Failure::CredentialUnavailable, why))?;
+        let reads = method == Method::GET;
+        let mut request = self.http.request(method, url).header(AUTHORIZATION, token.header()).timeout(DEADLINE);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let maybe_applied = !reads && !error.is_connect() && !error.is_builder();
+                let error = about.error(Failure::Transient, String::new(), network(&error));
+                return Err(CallError { error, maybe_applied });
+            }
+        };
+        let status = answer.status().as_u16();
+        let headers = answer.headers().clone();
+        let body = match read(answer).await {
+            Ok(body) => body,
+            Err(message) => {
+                let error = about.error(Failure::Transient, String::new(), message);
+                return Err(CallError { error, maybe_applied: !reads });
+            }
+        };
+        if (200..300).contains(&status) {
+            return Ok(Answer { status, date: date(&headers), operation: operation(&headers), body });
+        }
+        let (code, message) = code_and_message(status, &body);
+        let mut failure = Failure::classify(status, &code, retry_after(&headers));
+        if let Failure::Throttled(after) = failure {
+            failure = Failure::Throttled(Some(self.gates.close(&about.subscription, bucket, after)));
+        }
+        if failure == Failure::Unauthorized {
+            self.tokens.refuse(&token).await;
+        }
+        let maybe_applied = !reads && matches!(failure, Failure::Transient | Failure::Unexpected);
+        Err(CallError { error: about.error(failure, code, message), maybe_applied })
+    }
+}
+
+/// `Azure-AsyncOperation` goes before `Location` (ARM's asynchronous API reference).
+fn operation(headers: &HeaderMap) -> Option<String> {
+    ["azure-asyncoperation", "location"]
+        .iter()
+        .find_map(|name| headers.get(*name)?.to_str().ok())
+        .map(str::to_owned)
+}
+
+/// The body, as long as it is not oversized.
+async fn read(mut answer: reqwest::Response) -> Result<Bytes, String> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|e| network(&e))? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(format!("ARM's answer is longer than {} MiB", MAX_BODY / 1024 / 1024));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// Parses a body that a success status came with.
+pub(super) fn parse<T: DeserializeOwned>(answer: &Answer, about: &About) -> Result<T, ArmError> {
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        let message = format!("ARM answered {} with a body that cannot be read: {error}", answer.status);
+        about.error(Failure::Transient, String::new(), safe(&message))
+    })
+}
+
+/// What the network said, without the URL: an operation's URL carries a signature.
+fn network(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", DEADLINE.as_secs());
+    }
+    let mut words = if error.is_connect() { "no connection".to_owned() } else { "the connection failed".to_owned() };
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        words = format!("{words}: {cause}");
+        next = cause.source();
+    }
+    safe(&words)
+}

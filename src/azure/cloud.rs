@@ -1,0 +1,78 @@
+//! The clouds: where ARM is, what a token is for, and who issues it.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use reqwest::Url;
+
+/// The clouds that the operator knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum Cloud {
+    /// The public cloud.
+    AzurePublic,
+    /// Azure US Government.
+    #[value(name = "AzureUSGovernment")]
+    AzureUsGovernment,
+    /// Azure operated by 21Vianet.
+    AzureChina,
+    /// Endpoint, audience and authority are given one by one: Azure Stack, or a simulator.
+    Custom,
+}
+
+/// Where tokens come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum CredentialKind {
+    /// Workload identity, client secret or managed identity, by what the environment holds.
+    #[value(name = "auto")]
+    Auto,
+    /// A federated token of the pod's service account.
+    WorkloadIdentity,
+    /// The identity of the machine.
+    ManagedIdentity,
+    /// A service principal with a secret.
+    ClientSecret,
+    /// The account that `az login` left, for developers.
+    AzureCli,
+}
+
+/// One cloud, complete.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CloudSettings {
+    /// Where ARM is; https.
+    pub arm: Url,
+    /// The scope of a token for ARM: `<audience>/.default`.
+    pub scope: String,
+    /// Who issues tokens; https.
+    pub authority: Url,
+    /// A file with roots that are trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Where tokens come from.
+    pub credential: CredentialKind,
+}
+
+impl Cloud {
+    /// ARM endpoint, audience and authority, as Microsoft publishes them for each cloud.
+    #[must_use]
+    pub fn well_known(self) -> Option<(&'static str, &'static str, &'static str)> {
+        match self {
+            Self::AzurePublic => Some((
+                "https://management.azure.com",
+                "https://management.azure.com",
+                "https://login.microsoftonline.com",
+            )),
+            Self::AzureUsGovernment => Some((
+                "https://management.usgovcloudapi.net",
+                "https://management.usgovcloudapi.net",
+                "https://login.microsoftonline.us",
+            )),
+            Self::AzureChina => Some((
+                "https://management.chinacloudapi.cn",
+                "https://management.chinacloudapi.cn",
+                "https://login.chinacloudapi.cn",
+            )),
+            Self::Custom => None,
+        }
+    }
+}

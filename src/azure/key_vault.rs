@@ -1,0 +1,163 @@
+//! The vault's side: private endpoint connections. API version 2023-07-01, which every cloud has.
+
+use jiff::Timestamp;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+use signalr_private_link_core::failure::Level;
+use signalr_private_link_core::observed::{Connection, ConnectionState, Connections, Provisioning};
+use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, VaultId};
+use signalr_private_link_core::{ArmError, Failure};
+
+use super::client::{About, ArmClient, CallError};
+
+const API_VERSION: &str = "2023-07-01";
+const READ: &str = "Microsoft.KeyVault/vaults/privateEndpointConnections/read";
+/// Microsoft's pages disagree on which of the two is required; both are granted.
+const WRITE: &str = "Microsoft.KeyVault/vaults/privateEndpointConnections/write (and Microsoft.KeyVault/vaults/PrivateEndpointConnectionsApproval/action)";
+
+/// One page of a list.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page<T> {
+    pub(super) value: Option<Vec<T>>,
+    #[serde(default)]
+    pub(super) next_link: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct WireConnection {
+    id: Option<String>,
+    etag: Option<String>,
+    properties: Option<WireProperties>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct WireProperties {
+    private_endpoint: Option<WireEndpoint>,
+    private_link_service_connection_state: Option<WireState>,
+    provisioning_state: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WireEndpoint {
+    id: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WireState {
+    status: Option<String>,
+    description: Option<String>,
+}
+
+impl WireConnection {
+    /// `None` when its id cannot be parsed: such a connection is nobody's business here.
+    fn read(self) -> Option<Connection> {
+        let properties = self.properties.unwrap_or_default();
+        let state = properties.private_link_service_connection_state.unwrap_or_default();
+        let endpoint = properties.private_endpoint.unwrap_or_default().id;
+        Some(Connection {
+            id: ConnectionId::parse(&self.id?).ok()?,
+            endpoint: endpoint.and_then(|id| EndpointId::parse(&id).ok()),
+            state: ConnectionState::parse(state.status.as_deref()),
+            description: state.description.unwrap_or_default(),
+            provisioning: Provisioning::parse(properties.provisioning_state.as_deref()),
+            etag: self.etag.filter(|etag| !etag.is_empty()),
+        })
+    }
+}
+
+/// What is written to a connection, all of it just read or decided.
+#[derive(Debug, Clone)]
+pub struct ApprovalWrite<'a> {
+    /// The connection.
+    pub connection: &'a ConnectionId,
+    /// The concurrency token just read, if it has one.
+    pub etag: Option<&'a str>,
+    /// The endpoint just read.
+    pub endpoint: &'a EndpointId,
+    /// `Approved` or `Rejected`.
+    pub status: &'static str,
+    /// The new description.
+    pub description: &'a str,
+}
+
+impl ArmClient {
+    /// All connections of a vault.
+    ///
+    /// # Errors
+    /// `NotFound` means that the vault is not there, or soft-deleted.
+    pub async fn list_connections(&self, vault: &VaultId) -> Result<Connections, ArmError> {
+        let about = About {
+            doing: format!("reading the connections of {}", vault.name()),
+            action: READ,
+            scope: vault.path().to_owned(),
+            subscription: vault.subscription().to_owned(),
+            operation: "list_connections",
+        };
+        let url = self.url(&format!("{}/privateEndpointConnections", vault.path()), API_VERSION);
+        let (wire, date) = self.pages::<WireConnection>(url, &about).await?;
+        Ok(Connections { connections: wire.into_iter().filter_map(WireConnection::read).collect(), date })
+    }
+
+    /// One connection, and the answer's `Date`; `None` when it does not exist, which Key Vault
+    /// says with 204 as well as with 404.
+    ///
+    /// # Errors
+    /// Typed.
+    pub async fn get_connection(
+        &self,
+        id: &ConnectionId,
+    ) -> Result<(Option<Connection>, Option<Timestamp>), ArmError> {
+        let about = about(id, "reading the connection", READ, "get_connection");
+        match self.send(Method::GET, self.url(id.path(), API_VERSION), None, &about).await {
+            Ok(answer) if answer.status == 204 => Ok((None, answer.date)),
+            Ok(answer) => {
+                let wire: WireConnection = super::client::parse(&answer, &about)?;
+                Ok((wire.read(), answer.date))
+            }
+            Err(CallError { error: ArmError { failure: Failure::NotFound(level), .. }, .. })
+                if level != Level::Subscription =>
+            {
+                Ok((None, None))
+            }
+            Err(call) => Err(call.error),
+        }
+    }
+
+    /// Approves or rejects a connection. Nothing is followed: the operation that Key Vault names
+    /// is the connection itself, which later passes read anyway.
+    ///
+    /// # Errors
+    /// Typed, with whether it may have been applied.
+    pub async fn put_connection(&self, write: &ApprovalWrite<'_>) -> Result<(), CallError> {
+        let about = about(write.connection, "deciding on the connection", WRITE, "put_connection");
+        let mut body = json!({"properties": {
+            "privateEndpoint": {"id": write.endpoint.path()},
+            "privateLinkServiceConnectionState": {
+                "status": write.status,
+                "description": write.description,
+                "actionsRequired": "None",
+            },
+        }});
+        if let (Some(etag), Some(object)) = (write.etag, body.as_object_mut()) {
+            object.insert("etag".into(), etag.into());
+        }
+        let url = self.url(write.connection.path(), API_VERSION);
+        self.send(Method::PUT, url, Some(body), &about).await.map(drop)
+    }
+}
+
+fn about(id: &ConnectionId, doing: &str, action: &'static str, operation: &'static str) -> About {
+    About {
+        doing: format!("{doing} {} of {}", id.name(), id.vault().name()),
+        action,
+        scope: id.vault().path().to_owned(),
+        subscription: id.subscription().to_owned(),
+        operation,
+    }
+}

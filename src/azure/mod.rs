@@ -1,0 +1,21 @@
+//! Azure Resource Manager, as the operator speaks it: one attempt per call, a deadline, tokens to
+//! the configured host only, and failures that are typed before anybody decides on them.
+
+mod client;
+mod cloud;
+mod error;
+mod gate;
+mod key_vault;
+mod operation;
+mod share;
+mod signalr;
+mod token;
+mod transport;
+
+pub use client::{Answer, ArmClient, CallError, DEADLINE};
+pub use cloud::{Cloud, CloudSettings, CredentialKind};
+pub use key_vault::ApprovalWrite;
+pub use operation::FollowedOperation;
+pub use share::Shared;
+pub use token::{TokenSource, token_source};
+pub use transport::http_client;

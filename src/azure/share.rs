@@ -1,0 +1,131 @@
+//! Reads are per parent, not per object: one answer serves every pass that asked before the
+//! request was sent, so no pass ever sees an answer older than its own question.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared as SharedFuture};
+use signalr_private_link_core::ArmError;
+
+type Answer<T> = Result<Arc<T>, ArmError>;
+
+/// Coalesces reads of the same parent. Nothing is cached: a batch is forgotten when it is sent.
+pub struct Shared<T> {
+    gathering: Arc<Mutex<HashMap<String, SharedFuture<BoxFuture<'static, Answer<T>>>>>>,
+    running: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self { gathering: Arc::default(), running: Arc::default() }
+    }
+}
+
+impl<T: Send + Sync + 'static> Shared<T> {
+    /// The answer for `key`, from a request that is sent after this call. `gather` is how long the
+    /// first caller waits for others; at most one request per key is under way. The request goes
+    /// on if its first caller goes away.
+    ///
+    /// # Errors
+    /// The failure of the one request, shared alike.
+    pub async fn read<F>(&self, key: &str, gather: Duration, request: impl FnOnce() -> F + Send + 'static) -> Answer<T>
+    where
+        F: Future<Output = Result<T, ArmError>> + Send + 'static,
+    {
+        let batch = {
+            let mut gathering = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
+            match gathering.get(key) {
+                Some(batch) => batch.clone(),
+                None => {
+                    let batch = self.batch(key.to_owned(), gather, request);
+                    gathering.insert(key.to_owned(), batch.clone());
+                    batch
+                }
+            }
+        };
+        batch.await
+    }
+
+    fn batch<F>(
+        &self,
+        key: String,
+        gather: Duration,
+        request: impl FnOnce() -> F + Send + 'static,
+    ) -> SharedFuture<BoxFuture<'static, Answer<T>>>
+    where
+        F: Future<Output = Result<T, ArmError>> + Send + 'static,
+    {
+        let (gathering, running) = (self.gathering.clone(), self.running.clone());
+        async move {
+            tokio::time::sleep(gather).await;
+            let turn = running
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(key.clone())
+                .or_default()
+                .clone();
+            let answer = {
+                let _one_at_a_time = turn.lock().await;
+                // From here on the answer would be older than the question.
+                gathering.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                request().await.map(Arc::new)
+            };
+            let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+            // This batch and the map hold it: nobody else waits for a turn.
+            if Arc::strong_count(&turn) <= 2 {
+                running.remove(&key);
+            }
+            answer
+        }
+        .boxed()
+        .shared()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn request(
+        count: &Arc<AtomicUsize>,
+    ) -> impl FnOnce() -> BoxFuture<'static, Result<usize, ArmError>> + Send + 'static {
+        let count = count.clone();
+        move || {
+            async move {
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok(number)
+            }
+            .boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_never_older_than_the_question() {
+        let (shared, count) = (Shared::<usize>::default(), Arc::new(AtomicUsize::new(0)));
+        let gather = Duration::from_millis(100);
+        let early = futures::future::join(
+            shared.read("a", gather, request(&count)),
+            shared.read("a", gather, request(&count)),
+        );
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            futures::future::join(
+                shared.read("a", gather, request(&count)),
+                shared.read("b", gather, request(&count)),
+            )
+            .await
+        };
+        let ((first, second), (third, other)) = futures::future::join(early, late).await;
+        assert_eq!((*first.unwrap(), *second.unwrap()), (0, 0), "both asked before it was sent");
+        assert_eq!(*other.unwrap(), 1, "another parent does not wait");
+        assert_eq!(*third.unwrap(), 2, "asked while the first was under way");
+        assert_eq!(count.load(Ordering::SeqCst), 3);
+        assert!(shared.gathering.lock().unwrap().is_empty());
+        assert!(shared.running.lock().unwrap().is_empty());
+    }
+}

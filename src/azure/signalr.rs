@@ -1,0 +1,202 @@
+//! SignalR's side: links, replicas. API version 2024-03-01, the newest stable one.
+
+use jiff::Timestamp;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+use signalr_private_link_core::observed::{ConnectionState, Link, Links, Provisioning};
+use signalr_private_link_core::resource_id::{LinkId, SignalRId, VaultId};
+use signalr_private_link_core::{ArmError, Failure};
+
+use super::client::{About, ArmClient, CallError, parse};
+use super::key_vault::Page;
+
+const API_VERSION: &str = "2024-03-01";
+
+/// A link on the wire. Anything may be missing, null, or a word that is not known.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct WireLink {
+    name: Option<String>,
+    properties: Option<WireProperties>,
+    system_data: Option<WireSystemData>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct WireProperties {
+    group_id: Option<String>,
+    private_link_resource_id: Option<String>,
+    request_message: Option<String>,
+    provisioning_state: Option<String>,
+    status: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct WireSystemData {
+    created_at: Option<String>,
+    last_modified_at: Option<String>,
+}
+
+impl From<WireLink> for Link {
+    fn from(wire: WireLink) -> Self {
+        let properties = wire.properties.unwrap_or_default();
+        let system = wire.system_data.unwrap_or_default();
+        let time = |text: Option<String>| text.and_then(|t| t.parse::<Timestamp>().ok());
+        Self {
+            name: wire.name.unwrap_or_default(),
+            target: properties.private_link_resource_id.unwrap_or_default(),
+            group_id: properties.group_id.unwrap_or_default(),
+            message: properties.request_message.unwrap_or_default(),
+            provisioning: Provisioning::parse(properties.provisioning_state.as_deref()),
+            connection: ConnectionState::parse(properties.status.as_deref()),
+            created_at: time(system.created_at),
+            modified_at: time(system.last_modified_at),
+        }
+    }
+}
+
+fn about(doing: &str, name: &str, action: &'static str, scope: &str, subscription: &str, operation: &'static str) -> About {
+    About {
+        doing: format!("{doing} {name}"),
+        action,
+        scope: scope.to_owned(),
+        subscription: subscription.to_owned(),
+        operation,
+    }
+}
+
+fn about_link(link: &LinkId, doing: &str, action: &'static str, operation: &'static str) -> About {
+    about(doing, link.name(), action, link.path(), link.subscription(), operation)
+}
+
+impl ArmClient {
+    /// All links of a SignalR.
+    ///
+    /// # Errors
+    /// `NotFound` means that the SignalR, its resource group or its subscription is not there.
+    pub async fn list_links(&self, signalr: &SignalRId) -> Result<Links, ArmError> {
+        let about = about(
+            "reading the links of",
+            signalr.name(),
+            "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources/read",
+            signalr.path(),
+            signalr.subscription(),
+            "list_links",
+        );
+        let url = self.url(&format!("{}/sharedPrivateLinkResources", signalr.path()), API_VERSION);
+        let (links, date) = self.pages::<WireLink>(url, &about).await?;
+        Ok(Links { links: links.into_iter().map(Link::from).collect(), date })
+    }
+
+    /// One link, and the answer's `Date`; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// Typed.
+    pub async fn get_link(&self, link: &LinkId) -> Result<(Option<Link>, Option<Timestamp>), ArmError> {
+        let about = about_link(
+            link,
+            "reading the link",
+            "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources/read",
+            "get_link",
+        );
+        match self.get::<WireLink>(self.url(link.path(), API_VERSION), &about).await {
+            Ok((wire, date)) => {
+                let found = Link::from(wire);
+                let name = if found.name.is_empty() { link.name().to_owned() } else { found.name.clone() };
+                Ok((Some(Link { name, ..found }), date))
+            }
+            Err(ArmError { failure: Failure::NotFound(level), .. })
+                if level != signalr_private_link_core::failure::Level::Subscription =>
+            {
+                Ok((None, None))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Requests a link. Returns it as ARM answered, and the operation to follow.
+    ///
+    /// # Errors
+    /// Typed, with whether it may have been applied.
+    pub async fn put_link(
+        &self,
+        link: &LinkId,
+        vault: &VaultId,
+        group_id: &str,
+        message: &str,
+    ) -> Result<(Link, Option<String>), CallError> {
+        let about = about_link(
+            link,
+            "creating the link",
+            "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources/write",
+            "put_link",
+        );
+        let body = json!({"properties": {
+            "groupId": group_id,
+            "privateLinkResourceId": vault.path(),
+            "requestMessage": message,
+        }});
+        let answer = self.send(Method::PUT, self.url(link.path(), API_VERSION), Some(body), &about).await?;
+        // Accepted; a body that cannot be read changes nothing about that.
+        let wire: WireLink = parse(&answer, &about).map_err(|error| CallError { error, maybe_applied: true })?;
+        Ok((wire.into(), answer.operation))
+    }
+
+    /// Deletes a link. Returns the operation to follow, none when it is gone already.
+    ///
+    /// # Errors
+    /// Typed, with whether it may have been applied.
+    pub async fn delete_link(&self, link: &LinkId) -> Result<Option<String>, CallError> {
+        let about = about_link(
+            link,
+            "deleting the link",
+            "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources/delete",
+            "delete_link",
+        );
+        let answer = self.send(Method::DELETE, self.url(link.path(), API_VERSION), None, &about).await?;
+        Ok(answer.operation.filter(|_| answer.status == 202))
+    }
+
+    /// How many replicas a SignalR has.
+    ///
+    /// # Errors
+    /// Typed.
+    pub async fn count_replicas(&self, signalr: &SignalRId) -> Result<usize, ArmError> {
+        let about = about(
+            "reading the replicas of",
+            signalr.name(),
+            "Microsoft.SignalRService/SignalR/replicas/read",
+            signalr.path(),
+            signalr.subscription(),
+            "list_replicas",
+        );
+        let url = self.url(&format!("{}/replicas", signalr.path()), API_VERSION);
+        let (replicas, _) = self.pages::<serde_json::Value>(url, &about).await?;
+        Ok(replicas.len())
+    }
+
+    /// All pages of a list. A page that cannot be had makes the whole list unknown.
+    pub(super) async fn pages<T: serde::de::DeserializeOwned>(
+        &self,
+        first: reqwest::Url,
+        about: &About,
+    ) -> Result<(Vec<T>, Option<Timestamp>), ArmError> {
+        const MOST: usize = 1000;
+        let mut url = first;
+        let mut items = Vec::new();
+        for _ in 0..MOST {
+            let (page, date): (Page<T>, _) = self.get(url, about).await?;
+            let Some(value) = page.value else {
+                return Err(about.error(Failure::Transient, String::new(), "ARM answered with a list that has no value".into()));
+            };
+            items.extend(value);
+            match page.next_link.filter(|next| !next.is_empty()) {
+                None => return Ok((items, date)),
+                Some(next) => url = self.pinned(&next, about)?,
+            }
+        }
+        Err(about.error(Failure::Unexpected, String::new(), format!("the list does not end after {MOST} pages")))
+    }
+}

@@ -1,0 +1,216 @@
+//! Flags and environment, validated once. A wrong one is refused at the start with the flag, the
+//! value and what is accepted.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use reqwest::Url;
+
+use crate::azure::{Cloud, CloudSettings, CredentialKind};
+
+/// Connects Azure SignalR Services to key vaults over shared private links.
+#[derive(Debug, Parser)]
+#[command(name = "signalr-private-link-operator", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the binary does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the controller.
+    Run(Box<RunArgs>),
+    /// Prints the CustomResourceDefinitions as YAML.
+    Crds,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines, one object a line.
+    Json,
+}
+
+/// The flags of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The Azure cloud.
+    #[arg(long, env = "AZURE_CLOUD", value_enum, ignore_case = true, default_value = "AzurePublic")]
+    pub cloud: Cloud,
+    /// The endpoint of Azure Resource Manager, with --cloud Custom; https only.
+    #[arg(long, env = "AZURE_ARM_ENDPOINT", value_name = "URL", value_parser = https_url)]
+    pub arm_endpoint: Option<Url>,
+    /// What tokens are for, with --cloud Custom; their scope is <audience>/.default.
+    #[arg(long, env = "AZURE_ARM_AUDIENCE", value_name = "URI")]
+    pub arm_audience: Option<String>,
+    /// Who issues tokens; https only.
+    #[arg(long, env = "AZURE_AUTHORITY_HOST", value_name = "URL", value_parser = https_url)]
+    pub authority_host: Option<Url>,
+    /// Roots trusted for ARM and the authority, besides the system's.
+    #[arg(long, env = "AZURE_CA_FILE", value_name = "PEM")]
+    pub ca_file: Option<PathBuf>,
+    /// Where tokens come from; auto takes the first of workload identity, client secret and
+    /// managed identity that the environment holds.
+    #[arg(long, env = "AZURE_CREDENTIAL", value_enum, ignore_case = true, default_value = "auto")]
+    pub credential: CredentialKind,
+    /// The namespaces to watch; all by default.
+    #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMES", value_parser = namespace)]
+    pub watch_namespaces: Vec<String>,
+    /// Elect a leader among several replicas.
+    #[arg(long, env = "LEADER_ELECT")]
+    pub leader_elect: bool,
+    /// Multiplies every wait of the operator's own, for simulators; above 0, at most 1. Refused
+    /// unless the cloud is Custom.
+    #[arg(long, env = "PACE", default_value = "1.0", value_parser = pace)]
+    pub pace: f64,
+    /// Where metrics are served; empty for nowhere.
+    #[arg(long, env = "METRICS_ADDRESS", default_value = "0.0.0.0:8080", value_name = "ADDRESS", value_parser = address)]
+    pub metrics_address: Address,
+    /// Where /livez and /readyz are served; empty for nowhere.
+    #[arg(long, env = "HEALTH_ADDRESS", default_value = "0.0.0.0:8081", value_name = "ADDRESS", value_parser = address)]
+    pub health_address: Address,
+    /// How logs are written.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or a filter like
+    /// info,signalr_private_link_operator=debug.
+    #[arg(long, env = "LOG_LEVEL", default_value = "info", value_parser = log_level)]
+    pub log_level: String,
+}
+
+/// An address to listen at, or none.
+pub type Address = Option<SocketAddr>;
+
+fn address(text: &str) -> Result<Address, String> {
+    if text.is_empty() || text == "0" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| "expected HOST:PORT with an IP address, such as 0.0.0.0:8080, or 0 for nowhere".to_owned())
+}
+
+fn https_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|e| format!("{e}; expected a form like https://management.azure.com"))?;
+    if url.scheme() != "https" || url.host_str().is_none() {
+        return Err("tokens are sent there, so it has to be https with a host".to_owned());
+    }
+    Ok(url)
+}
+
+fn pace(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(pace) if pace > 0.0 && pace <= 1.0 => Ok(pace),
+        _ => Err("expected a number above 0 and at most 1".to_owned()),
+    }
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if (1..=63).contains(&text.len()) && text.bytes().all(label) && !text.starts_with('-') && !text.ends_with('-') {
+        Ok(text.to_owned())
+    } else {
+        Err("expected names of namespaces separated by commas: lower-case letters, digits and dashes".to_owned())
+    }
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    text.parse::<tracing_subscriber::filter::Targets>()
+        .map(|_| text.to_owned())
+        .map_err(|_| "expected error, warn, info, debug, trace, or a filter like info,kube=debug".to_owned())
+}
+
+impl RunArgs {
+    /// The cloud, complete.
+    ///
+    /// # Errors
+    /// When flags that belong together are missing or contradict each other.
+    pub fn cloud_settings(&self) -> Result<CloudSettings, String> {
+        let (arm, audience, authority) = match self.cloud.well_known() {
+            Some((arm, audience, authority)) => {
+                if self.arm_endpoint.is_some() || self.arm_audience.is_some() {
+                    return Err(format!(
+                        "--arm-endpoint and --arm-audience go with --cloud Custom, not with {:?}",
+                        self.cloud
+                    ));
+                }
+                if self.pace != 1.0 {
+                    return Err(format!(
+                        "--pace {} is for simulators: with --cloud {:?} it has to be 1; use --cloud Custom or leave it out",
+                        self.pace, self.cloud
+                    ));
+                }
+                (https_url(arm)?, audience.to_owned(), https_url(authority)?)
+            }
+            None => {
+                let missing = |flag: &str, variable: &str| format!("--cloud Custom needs {flag} ({variable})");
+                (
+                    self.arm_endpoint.clone().ok_or_else(|| missing("--arm-endpoint URL", "AZURE_ARM_ENDPOINT"))?,
+                    self.arm_audience.clone().ok_or_else(|| missing("--arm-audience URI", "AZURE_ARM_AUDIENCE"))?,
+                    self.authority_host.clone().ok_or_else(|| missing("--authority-host URL", "AZURE_AUTHORITY_HOST"))?,
+                )
+            }
+        };
+        Ok(CloudSettings {
+            arm,
+            scope: format!("{}/.default", audience.trim_end_matches("/.default")),
+            authority: self.authority_host.clone().unwrap_or(authority),
+            ca_file: self.ca_file.clone(),
+            credential: self.credential,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn run(flags: &[&str]) -> Result<CloudSettings, String> {
+        let line = ["operator", "run"].into_iter().chain(flags.iter().copied());
+        let cli = Cli::try_parse_from(line).map_err(|error| error.to_string())?;
+        match cli.command {
+            Command::Run(args) => args.cloud_settings(),
+            Command::Crds => Err("not run".into()),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_flag_is_refused_with_flag_value_and_what_is_accepted() {
+        for (flags, expected) in [
+            (&["--cloud", "Azure"][..], &["--cloud", "Azure", "AzurePublic", "AzureUSGovernment", "AzureChina", "Custom"][..]),
+            (&["--pace", "0"], &["--pace", "0", "at most 1"]),
+            (&["--pace", "0.5"], &["--pace", "0.5", "Custom"]),
+            (&["--arm-endpoint", "http://x"], &["--arm-endpoint", "http://x", "https"]),
+            (&["--arm-endpoint", "https://x"], &["--arm-endpoint", "Custom"]),
+            (&["--cloud", "Custom"], &["--arm-endpoint", "AZURE_ARM_ENDPOINT"]),
+            (&["--watch-namespaces", "a,B"], &["--watch-namespaces", "B", "lower-case"]),
+            (&["--metrics-address", "nowhere"], &["--metrics-address", "nowhere", "HOST:PORT"]),
+            (&["--log-level", "a=b=c"], &["--log-level", "a=b=c", "debug"]),
+            (&["--credential", "password"], &["--credential", "password", "WorkloadIdentity"]),
+        ] {
+            let error = run(flags).expect_err(&format!("{flags:?}"));
+            for part in expected {
+                assert!(error.contains(part), "{flags:?}: {part:?} is missing in {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_custom_cloud_is_complete() {
+        let settings = run(&[
+            "--cloud", "Custom", "--arm-endpoint", "https://localhost:1", "--arm-audience", "https://arm",
+            "--authority-host", "https://localhost:2", "--pace", "0.1",
+        ]).unwrap();
+        assert_eq!(settings.scope, "https://arm/.default");
+        assert_eq!(run(&[]).unwrap().arm.as_str(), "https://management.azure.com/");
+    }
+}

@@ -1,0 +1,203 @@
+//! Wiring: watches trigger passes, lanes and policies wake objects, a signal ends it all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::stream::SelectAll;
+use futures::{Stream, StreamExt as _};
+use k8s_controller::LeaderElection;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{Controller, Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, watcher};
+use kube::{Api, Client};
+use signalr_private_link_core::desired::Limits;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use crate::api::{ApprovalPolicy, SignalRSharedPrivateLink};
+use crate::azure::{ArmClient, http_client, token_source};
+use crate::config::RunArgs;
+use crate::health::{self, Readiness};
+use crate::kubernetes::{self, Objects};
+use crate::metrics::Metrics;
+use crate::reconcile::{self, Lanes, Memories, ObjectKey};
+
+/// The watched type: an object that cannot be decoded does not stall the others.
+type Watched = DeserializeGuard<SignalRSharedPrivateLink>;
+
+/// Passes that run at the same time.
+const CONCURRENCY: u16 = 64;
+/// The name of the lease and of the reporter of Events.
+const NAME: &str = "signalr-private-link-operator";
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+/// When it cannot start: settings, cluster, definitions, addresses.
+pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let settings = args.cloud_settings().map_err(anyhow::Error::msg)?;
+    let metrics = Arc::new(Metrics::default());
+    let http = http_client(&settings)?;
+    let tokens = token_source(&settings, &http)?;
+    let arm = Arc::new(ArmClient::new(http, settings.arm.clone(), tokens, metrics.clone()));
+    let client = kubernetes::connect().await?;
+    check_definitions(&client).await?;
+    let readiness = Readiness::default();
+    health::serve_metrics(args.metrics_address, metrics.clone()).await?;
+    health::serve_health(args.health_address, readiness.clone()).await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"), cloud = ?args.cloud, arm = %settings.arm,
+        authority = %settings.authority, "the operator starts"
+    );
+    if !args.leader_elect {
+        watch(args, &client, arm, metrics, &readiness).await;
+        return Ok(());
+    }
+    let identity = std::env::var("HOSTNAME").unwrap_or_else(|_| NAME.to_owned());
+    let identity = format!("{identity}_{:08x}", rand::random::<u32>());
+    let election = LeaderElection::new(client.clone(), client.default_namespace(), NAME, &identity);
+    // A replica that waits for the lease is ready to take over.
+    readiness.ready();
+    tokio::select! {
+        held = election.with_lease(watch(args, &client, arm, metrics, &readiness)) => {
+            held.context("the lease was lost; the process ends, and a new one joins the election")
+        }
+        () = waiting_ends() => {
+            election.release().await;
+            Ok(())
+        }
+    }
+}
+
+/// While waiting for the lease nothing else listens to signals; while holding it the controller
+/// does, and this one gives it time.
+async fn waiting_ends() {
+    signal().await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+}
+
+/// The definitions have to be there: without them the watch would fail for ever.
+async fn check_definitions(client: &Client) -> anyhow::Result<()> {
+    let one = kube::api::ListParams::default().limit(1);
+    let links: Api<SignalRSharedPrivateLink> = Api::all(client.clone());
+    let policies: Api<ApprovalPolicy> = Api::all(client.clone());
+    let explain = |kind: &str, error: kube::Error| match &error {
+        kube::Error::Api(status) if status.code == 404 => anyhow::anyhow!(
+            "the kind {kind} is not installed in this cluster; run: {NAME} crds | kubectl apply --server-side -f -"
+        ),
+        kube::Error::Api(status) if status.code == 401 => anyhow::anyhow!(
+            "the API server does not accept the operator's credentials: {}", status.message
+        ),
+        // The operator may be limited to some namespaces; the watch will tell.
+        kube::Error::Api(status) if status.code == 403 => anyhow::anyhow!(""),
+        _ => anyhow::anyhow!("the API server cannot be reached: {error}"),
+    };
+    for (kind, error) in [
+        ("SignalRSharedPrivateLink", links.list(&one).await.err()),
+        ("ApprovalPolicy", policies.list(&one).await.err()),
+    ] {
+        if let Some(error) = error {
+            let told = explain(kind, error);
+            anyhow::ensure!(told.to_string().is_empty(), told);
+        }
+    }
+    Ok(())
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+}
+
+async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Arc<Metrics>, readiness: &Readiness) {
+    let (wake, woken) = mpsc::unbounded_channel();
+    let (store, writer) = reflector::store::<Watched>();
+    let seen_store = store.clone();
+    let context = Arc::new(reconcile::Context {
+        objects: Objects::new(client.clone()),
+        events: Recorder::new(client.clone(), Reporter { controller: NAME.to_owned(), instance: None }),
+        arm,
+        links: Default::default(),
+        connections: Default::default(),
+        limits: Limits::paced(args.pace),
+        lanes: Lanes::new(wake, args.pace),
+        memories: Memories::default(),
+        seen: Arc::new(move |visit| seen(&seen_store, visit)),
+        metrics,
+    });
+    let changes = links(client, &args.watch_namespaces)
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(predicates::generation.combine(predicates::annotations), PredicateConfig::default());
+    let woken = UnboundedReceiverStream::new(woken)
+        .map(|key| ObjectRef::<Watched>::new(&key.name).within(&key.namespace));
+    let waiting = store.clone();
+    let policies: Api<ApprovalPolicy> = Api::all(client.clone());
+    let ready = readiness.clone();
+    let listed = store.clone();
+    tokio::spawn(async move {
+        if listed.wait_until_ready().await.is_ok() {
+            ready.ready();
+        }
+    });
+    Controller::for_stream(changes, store)
+        .with_config(Config::default().concurrency(CONCURRENCY))
+        .watches(policies, watcher::Config::default(), move |_| waiting_for_a_policy(&waiting))
+        .reconcile_on(woken)
+        .graceful_shutdown_on(signal())
+        .run(one, |_, _, _| Action::requeue(Duration::from_secs(60)), context)
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(%error, "the watch");
+            }
+        })
+        .await;
+}
+
+/// One watch for all namespaces, or one for each.
+fn links(client: &Client, namespaces: &[String]) -> impl Stream<Item = watcher::Result<watcher::Event<Watched>>> + Send + 'static {
+    let apis: Vec<Api<Watched>> = match namespaces {
+        [] => vec![Api::all(client.clone())],
+        some => some.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect(),
+    };
+    let streams = apis.into_iter().map(|api| {
+        watcher(api, watcher::Config::default())
+            .default_backoff()
+            .inspect(|event| {
+                if let Err(error) = event {
+                    tracing::warn!(%error, "the watch failed; it is begun anew");
+                }
+            })
+            .boxed()
+    });
+    streams.collect::<SelectAll<_>>()
+}
+
+fn seen(store: &Store<Watched>, visit: &mut dyn FnMut(&SignalRSharedPrivateLink)) {
+    store.state().iter().filter_map(|object| object.0.as_ref().ok()).for_each(visit);
+}
+
+/// A policy changed: every object that could be waiting for one looks again.
+fn waiting_for_a_policy(store: &Store<Watched>) -> Vec<ObjectRef<Watched>> {
+    use crate::api::ApprovalMode;
+    let automatic = |object: &Watched| {
+        object.0.as_ref().is_ok_and(|o| o.spec.approval.mode == ApprovalMode::Automatic)
+    };
+    store.state().iter().filter(|object| automatic(object)).map(|object| ObjectRef::from_obj(&**object)).collect()
+}
+
+async fn one(object: Arc<Watched>, context: Arc<reconcile::Context>) -> Result<Action, std::convert::Infallible> {
+    let reference = ObjectRef::from_obj(&*object);
+    if let Err(error) = &object.0 {
+        tracing::error!(object = %reference, %error, "the object cannot be read by this version of the operator; it is left alone");
+        return Ok(Action::await_change());
+    }
+    let key = ObjectKey { namespace: reference.namespace.unwrap_or_default(), name: reference.name };
+    Ok(reconcile::pass(&context, &key).await.map_or_else(Action::await_change, Action::requeue))
+}

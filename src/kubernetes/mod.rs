@@ -1,0 +1,7 @@
+//! The Kubernetes side: a client, live reads, and writes that are all conditional (R4).
+
+mod client;
+mod objects;
+
+pub use client::connect;
+pub use objects::{KubeFailure, Objects};

@@ -1,0 +1,159 @@
+//! Live reads and conditional writes of the operator's own kinds.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+use signalr_private_link_core::observed::Permissions;
+
+use crate::api::{self, ApprovalPolicy, FINALIZER, SignalRSharedPrivateLink, SignalRSharedPrivateLinkStatus};
+
+/// Every call to the API server ends within this time (R6).
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How a call to the API server failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KubeFailure {
+    /// The object is not there.
+    #[error("not found")]
+    NotFound,
+    /// The object is not the one that the write was meant for any more.
+    #[error("changed meanwhile")]
+    Changed,
+    /// Anything else; the next pass tries again.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<kube::Error> for KubeFailure {
+    fn from(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) if status.code == 404 => Self::NotFound,
+            // 422: a `test` of the JSON Patch failed.
+            kube::Error::Api(status) if status.code == 409 || status.code == 422 => Self::Changed,
+            kube::Error::Api(status) => Self::Other(format!("{}: {}", status.code, status.message)),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, KubeFailure> {
+    match tokio::time::timeout(DEADLINE, call).await {
+        Ok(result) => result.map_err(KubeFailure::from),
+        Err(_) => Err(KubeFailure::Other(format!("the API server did not answer within {} s", DEADLINE.as_secs()))),
+    }
+}
+
+/// The operator's objects, read live.
+#[derive(Clone)]
+pub struct Objects {
+    client: Client,
+}
+
+impl Objects {
+    /// Objects as this client sees them.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    fn links(&self, namespace: &str) -> Api<SignalRSharedPrivateLink> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The object as it is now; `None` when it is gone.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<SignalRSharedPrivateLink>, KubeFailure> {
+        within(self.links(namespace).get_opt(name)).await
+    }
+
+    /// Makes the finalizer durable, on this very object and version.
+    ///
+    /// # Errors
+    /// `Changed` when it is another object or version by now.
+    pub async fn add_finalizer(&self, object: &SignalRSharedPrivateLink) -> Result<(), KubeFailure> {
+        let add = if object.finalizers().is_empty() {
+            json!({"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]})
+        } else {
+            json!({"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER})
+        };
+        self.patch(object, vec![add]).await
+    }
+
+    /// Lets the object go: removes the finalizer where it stands, and nothing else.
+    ///
+    /// # Errors
+    /// `Changed` when it is another object or version by now.
+    pub async fn remove_finalizer(&self, object: &SignalRSharedPrivateLink) -> Result<(), KubeFailure> {
+        let Some(index) = object.finalizers().iter().position(|f| f == FINALIZER) else {
+            return Ok(());
+        };
+        let path = format!("/metadata/finalizers/{index}");
+        let patch = vec![
+            json!({"op": "test", "path": path, "value": FINALIZER}),
+            json!({"op": "remove", "path": path}),
+        ];
+        self.patch(object, patch).await
+    }
+
+    /// Tests that go before every change: this uid, this version.
+    fn conditions(object: &SignalRSharedPrivateLink) -> Vec<Value> {
+        vec![
+            json!({"op": "test", "path": "/metadata/uid", "value": object.uid()}),
+            json!({"op": "test", "path": "/metadata/resourceVersion", "value": object.resource_version()}),
+        ]
+    }
+
+    async fn patch(&self, object: &SignalRSharedPrivateLink, change: Vec<Value>) -> Result<(), KubeFailure> {
+        let patch = json_patch(Self::conditions(object), change)?;
+        let api = self.links(&object.namespace().unwrap_or_default());
+        within(api.patch(&object.name_any(), &PatchParams::default(), &patch)).await.map(drop)
+    }
+
+    /// Writes `status`, on this very object and version.
+    ///
+    /// # Errors
+    /// `Changed` when it is another object or version by now.
+    pub async fn write_status(
+        &self,
+        object: &SignalRSharedPrivateLink,
+        status: &SignalRSharedPrivateLinkStatus,
+    ) -> Result<(), KubeFailure> {
+        let change = json!({"op": "add", "path": "/status", "value": status});
+        let patch = json_patch(Self::conditions(object), vec![change])?;
+        let api = self.links(&object.namespace().unwrap_or_default());
+        within(api.patch_status(&object.name_any(), &PatchParams::default(), &patch)).await.map(drop)
+    }
+
+    /// What the cluster permits right now in a namespace: the namespace and all policies, live.
+    ///
+    /// # Errors
+    /// When either cannot be read: then nothing is known to be permitted.
+    pub async fn permissions(&self, namespace: &str) -> Result<Permissions, KubeFailure> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let policies: Api<ApprovalPolicy> = Api::all(self.client.clone());
+        let parameters = ListParams::default();
+        let (namespace, policies) = futures::future::join(
+            within(namespaces.get(namespace)),
+            within(policies.list(&parameters)),
+        )
+        .await;
+        let (namespace, policies) = (namespace?, policies?);
+        Ok(Permissions {
+            terminating: namespace.metadata.deletion_timestamp.is_some(),
+            labels: namespace.labels().iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            policies: policies.items.iter().filter_map(api::policy).collect(),
+        })
+    }
+}
+
+fn json_patch(conditions: Vec<Value>, change: Vec<Value>) -> Result<Patch<()>, KubeFailure> {
+    let operations: Vec<Value> = conditions.into_iter().chain(change).collect();
+    serde_json::from_value(Value::Array(operations))
+        .map(Patch::Json)
+        .map_err(|error| KubeFailure::Other(format!("the patch cannot be made: {error}")))
+}

@@ -1,0 +1,79 @@
+//! Counters, with closed sets of labels: no object's name, no error's text.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ArmCall {
+    operation: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Pass {
+    action: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Decided {
+    decision: &'static str,
+}
+
+/// The operator's metrics.
+pub struct Metrics {
+    registry: Registry,
+    arm_calls: Family<ArmCall, Counter>,
+    passes: Family<Pass, Counter>,
+    decisions: Family<Decided, Counter>,
+    status_writes: Counter<u64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("signalr_private_link");
+        let (arm_calls, passes, decisions) =
+            (Family::<ArmCall, Counter>::default(), Family::<Pass, Counter>::default(), Family::<Decided, Counter>::default());
+        let status_writes = Counter::default();
+        registry.register("arm_calls", "Calls to Azure Resource Manager by operation and outcome", arm_calls.clone());
+        registry.register("passes", "Passes by the action they took", passes.clone());
+        registry.register("decisions", "Connections approved and approvals revoked", decisions.clone());
+        registry.register("status_writes", "Writes of an object's status", status_writes.clone());
+        Self { registry, arm_calls, passes, decisions, status_writes }
+    }
+}
+
+impl Metrics {
+    /// A call to ARM ended.
+    pub fn arm_call(&self, operation: &'static str, outcome: &'static str) {
+        self.arm_calls.get_or_create(&ArmCall { operation, outcome }).inc();
+    }
+
+    /// A pass took an action.
+    pub fn pass(&self, action: &'static str) {
+        self.passes.get_or_create(&Pass { action }).inc();
+    }
+
+    /// A connection was approved, or an approval revoked.
+    pub fn decision(&self, decision: &'static str) {
+        self.decisions.get_or_create(&Decided { decision }).inc();
+    }
+
+    /// A status was written.
+    pub fn status_write(&self) {
+        self.status_writes.inc();
+    }
+
+    /// All metrics as text, in the OpenMetrics format.
+    ///
+    /// # Errors
+    /// When they cannot be encoded.
+    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

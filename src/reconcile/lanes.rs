@@ -1,0 +1,228 @@
+//! One writer per SignalR and per vault (R8), and a queue: when the operation on a SignalR ends,
+//! the object that has waited longest goes next.
+//!
+//! Azure takes one change to a SignalR at a time, and goes on refusing for a moment after it has
+//! reported the last one as ended. So the queue moves on only after a pause.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedMutexGuard, mpsc};
+use tokio::time::Instant;
+
+use super::ObjectKey;
+
+/// How long a SignalR rests after an operation at pace 1.
+const REST: Duration = Duration::from_secs(5);
+/// Azure's own busy tail does not get shorter with our pace.
+const LEAST_REST: Duration = Duration::from_millis(500);
+/// How long an object that is woken may take to begin its write.
+const TURN: Duration = Duration::from_secs(10);
+/// An operation that nobody reports as ended does not hold the lane longer than this: the links
+/// themselves tell whether the SignalR is busy.
+const LONGEST: Duration = Duration::from_secs(120);
+
+#[derive(Default)]
+struct Lane {
+    /// Whose operation is under way, and since when.
+    occupant: Option<(ObjectKey, Instant)>,
+    /// Nothing is written before.
+    rest_until: Option<Instant>,
+    /// Whose turn it is, until when.
+    turn: Option<(ObjectKey, Instant)>,
+    waiting: VecDeque<ObjectKey>,
+}
+
+/// The lanes of all SignalRs and vaults.
+pub struct Lanes {
+    locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    lanes: Arc<Mutex<HashMap<String, Lane>>>,
+    wake: mpsc::UnboundedSender<ObjectKey>,
+    rest: Duration,
+}
+
+impl Lanes {
+    /// Lanes that wake objects through `wake`; `pace` scales the rest after an operation.
+    #[must_use]
+    pub fn new(wake: mpsc::UnboundedSender<ObjectKey>, pace: f64) -> Self {
+        Self {
+            locks: Mutex::default(),
+            lanes: Arc::default(),
+            wake,
+            rest: REST.mul_f64(pace).max(LEAST_REST),
+        }
+    }
+
+    /// Holds the lane of a parent for the last reads before a write and the write itself.
+    pub async fn enter(&self, parent: &str) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            locks.retain(|key, lock| key == parent || Arc::strong_count(lock) > 1);
+            locks.entry(parent.to_owned()).or_default().clone()
+        };
+        lock.lock_owned().await
+    }
+
+    fn with<T>(&self, signalr: &str, change: impl FnOnce(&mut Lane) -> T) -> T {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        change(lanes.entry(signalr.to_owned()).or_default())
+    }
+
+    /// Whether the object has to wait for others before it writes to the SignalR.
+    pub fn busy(&self, signalr: &str, object: &ObjectKey) -> bool {
+        let now = Instant::now();
+        self.with(signalr, |lane| {
+            let occupied = lane
+                .occupant
+                .as_ref()
+                .is_some_and(|(who, since)| who != object && now.duration_since(*since) < LONGEST);
+            let resting = lane.rest_until.is_some_and(|until| until > now);
+            let other_turn = lane.turn.as_ref().is_some_and(|(who, until)| who != object && *until > now);
+            occupied || resting || other_turn
+        })
+    }
+
+    /// An operation of this object's began.
+    pub fn occupy(&self, signalr: &str, object: &ObjectKey) {
+        self.with(signalr, |lane| {
+            lane.occupant = Some((object.clone(), Instant::now()));
+            lane.turn = None;
+            lane.waiting.retain(|waiting| waiting != object);
+        });
+    }
+
+    /// The operation of this object's ended, or Azure said that it is busy: rest, then the next.
+    pub fn rest(&self, signalr: &str, object: &ObjectKey) {
+        let until = Instant::now() + self.rest;
+        self.with(signalr, |lane| {
+            if lane.occupant.as_ref().is_some_and(|(who, _)| who == object) {
+                lane.occupant = None;
+            }
+            lane.rest_until = Some(until);
+        });
+        self.wake_next(signalr.to_owned(), until);
+    }
+
+    /// Whether an operation of this object's is under way.
+    pub fn occupied_by(&self, signalr: &str, object: &ObjectKey) -> bool {
+        self.with(signalr, |lane| lane.occupant.as_ref().is_some_and(|(who, _)| who == object))
+    }
+
+    /// The object waits for its turn.
+    pub fn queue(&self, signalr: &str, object: &ObjectKey) {
+        let rest = self.with(signalr, |lane| {
+            if !lane.waiting.contains(object) {
+                lane.waiting.push_back(object.clone());
+            }
+            lane.rest_until.filter(|until| lane.occupant.is_none() && *until > Instant::now())
+        });
+        if let Some(until) = rest {
+            self.wake_next(signalr.to_owned(), until);
+        }
+    }
+
+    fn wake_next(&self, signalr: String, at: Instant) {
+        let (lanes, wake) = (self.lanes.clone(), self.wake.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep_until(at).await;
+            let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(lane) = lanes.get_mut(&signalr) {
+                lane.wake(&wake);
+                if lane.is_idle() {
+                    lanes.remove(&signalr);
+                }
+            }
+        });
+    }
+
+    /// The pass of an object whose turn it was ended: if it did not write, the next one goes.
+    pub fn yield_turn(&self, object: &ObjectKey) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        for lane in lanes.values_mut() {
+            if lane.turn.as_ref().is_some_and(|(who, _)| who == object) {
+                lane.turn = None;
+                lane.wake(&self.wake);
+            }
+        }
+    }
+
+    /// An object is gone: it neither waits nor writes.
+    pub fn forget(&self, object: &ObjectKey) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        for lane in lanes.values_mut() {
+            lane.waiting.retain(|waiting| waiting != object);
+            if lane.occupant.as_ref().is_some_and(|(who, _)| who == object) {
+                lane.occupant = None;
+                lane.wake(&self.wake);
+            }
+        }
+    }
+}
+
+impl Lane {
+    /// Gives the turn to the next object, if nobody holds the lane.
+    fn wake(&mut self, wake: &mpsc::UnboundedSender<ObjectKey>) {
+        let now = Instant::now();
+        let resting = self.rest_until.is_some_and(|until| until > now);
+        let taken = self.turn.as_ref().is_some_and(|(_, until)| *until > now);
+        if self.occupant.is_some() || resting || taken {
+            return;
+        }
+        self.rest_until = None;
+        self.turn = self.waiting.pop_front().map(|next| (next, now + TURN));
+        if let Some((next, _)) = &self.turn {
+            // The receiver is gone only when the controller is.
+            let _ = wake.send(next.clone());
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.occupant.is_none() && self.turn.is_none() && self.waiting.is_empty() && self.rest_until.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey { namespace: "contoso".into(), name: name.into() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_goes_after_the_other_with_a_rest_between() {
+        let (wake, mut woken) = mpsc::unbounded_channel();
+        let lanes = Lanes::new(wake, 0.1);
+        lanes.occupy("s", &key("a"));
+        assert!(!lanes.busy("s", &key("a")));
+        for waiting in ["b", "c", "b"] {
+            assert!(lanes.busy("s", &key(waiting)));
+            lanes.queue("s", &key(waiting));
+        }
+        lanes.rest("s", &key("a"));
+        assert!(lanes.busy("s", &key("b")), "the SignalR rests");
+        assert_eq!(woken.recv().await, Some(key("b")));
+        assert!(!lanes.busy("s", &key("b")));
+        assert!(lanes.busy("s", &key("c")), "it is b's turn");
+        lanes.occupy("s", &key("b"));
+        lanes.yield_turn(&key("b"));
+        assert!(woken.try_recv().is_err(), "b writes");
+        lanes.rest("s", &key("b"));
+        assert_eq!(woken.recv().await, Some(key("c")));
+        assert!(woken.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_take_its_turn_gives_it_away() {
+        let (wake, mut woken) = mpsc::unbounded_channel();
+        let lanes = Lanes::new(wake, 1.0);
+        lanes.occupy("s", &key("a"));
+        lanes.queue("s", &key("b"));
+        lanes.queue("s", &key("c"));
+        lanes.forget(&key("a"));
+        assert_eq!(woken.recv().await, Some(key("b")));
+        lanes.yield_turn(&key("b"));
+        assert_eq!(woken.recv().await, Some(key("c")));
+    }
+}

@@ -1,0 +1,202 @@
+//! What the process remembers per object: fences, gates and attempts. No truth (R1): a restart
+//! empties it, and that makes waits longer, never shorter.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use signalr_private_link_core::Reason;
+use signalr_private_link_core::desired::Limits;
+use signalr_private_link_core::observed::{Memory, Sighting};
+use tokio::time::Instant;
+
+use super::ObjectKey;
+use crate::api::{FINALIZER, SignalRSharedPrivateLink};
+use crate::azure::FollowedOperation;
+
+/// One object's memory. It belongs to a uid: an object of the same name is another one.
+struct Entry {
+    uid: String,
+    /// The object carried the finalizer when this process first read it: another process may
+    /// have been writing for it.
+    inherited: bool,
+    deleting_since: Option<Instant>,
+    fence_waived: bool,
+    unknown_delete: Option<Instant>,
+    sighting: Option<(Sighting, Instant)>,
+    confirmed: Instant,
+    in_progress_since: Option<Instant>,
+    failed_since: Option<Instant>,
+    operation: Option<FollowedOperation>,
+    reason: Option<Reason>,
+    attempt: u32,
+}
+
+impl Entry {
+    fn new(uid: String, inherited: bool) -> Self {
+        Self {
+            uid,
+            inherited,
+            deleting_since: None,
+            fence_waived: false,
+            unknown_delete: None,
+            sighting: None,
+            confirmed: Instant::now(),
+            in_progress_since: None,
+            failed_since: None,
+            operation: None,
+            reason: None,
+            attempt: 0,
+        }
+    }
+}
+
+/// The memories of all objects.
+pub struct Memories {
+    started: Instant,
+    entries: Mutex<HashMap<ObjectKey, Entry>>,
+}
+
+impl Default for Memories {
+    fn default() -> Self {
+        Self { started: Instant::now(), entries: Mutex::default() }
+    }
+}
+
+impl Memories {
+    fn with<T>(&self, key: &ObjectKey, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.get_mut(key).map(change)
+    }
+
+    /// Notes that this object was read.
+    pub fn meet(&self, key: &ObjectKey, object: &SignalRSharedPrivateLink) {
+        let uid = object.uid().unwrap_or_default();
+        let inherited = object.finalizers().iter().any(|f| f == FINALIZER);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.entry(key.clone()).or_insert_with(|| Entry::new(uid.clone(), inherited));
+        if entry.uid != uid {
+            *entry = Entry::new(uid, inherited);
+        }
+        if object.metadata.deletion_timestamp.is_some() {
+            entry.deleting_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, key: &ObjectKey) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// The memory as the plan sees it.
+    pub fn recall(&self, key: &ObjectKey, limits: &Limits) -> Memory {
+        let since = |start: Option<Instant>| start.map(|start| start.elapsed());
+        let started = self.started;
+        self.with(key, |e| Memory {
+            deleting_for: since(e.deleting_since),
+            fence_waived: e.fence_waived,
+            quarantine: limits.quarantine.checked_sub(started.elapsed()).filter(|left| e.inherited && !left.is_zero()),
+            unknown_delete: since(e.unknown_delete),
+            sighting: None,
+            unconfirmed_for: e.confirmed.elapsed(),
+            in_progress_for: since(e.in_progress_since).unwrap_or_default(),
+            failed_for: since(e.failed_since).unwrap_or_default(),
+            signalr_busy: false,
+        })
+        .unwrap_or_default()
+    }
+
+    /// Notes that a read confirmed Ready.
+    pub fn confirmed(&self, key: &ObjectKey) {
+        self.with(key, |e| e.confirmed = Instant::now());
+    }
+
+    /// The operation that is followed for the object.
+    pub fn operation(&self, key: &ObjectKey) -> Option<FollowedOperation> {
+        self.with(key, |e| e.operation.clone()).flatten()
+    }
+
+    /// Follows an operation, or stops following one.
+    pub fn follow(&self, key: &ObjectKey, operation: Option<FollowedOperation>) {
+        self.with(key, |e| {
+            if operation.is_some() {
+                e.in_progress_since = Some(Instant::now());
+            }
+            e.operation = operation;
+        });
+    }
+
+    /// Notes what the link itself says of its progress.
+    pub fn progress(&self, key: &ObjectKey, in_progress: bool, failed: bool) {
+        let note = |since: &mut Option<Instant>, holds: bool| {
+            if holds {
+                since.get_or_insert_with(Instant::now);
+            } else {
+                *since = None;
+            }
+        };
+        self.with(key, |e| {
+            note(&mut e.in_progress_since, in_progress);
+            note(&mut e.failed_since, failed);
+        });
+    }
+
+    /// Notes a DELETE, before it is sent: whether it rests on a read that waives the fence.
+    pub fn deleting(&self, key: &ObjectKey, waives_fence: bool) {
+        self.with(key, |e| e.fence_waived |= waives_fence);
+    }
+
+    /// Notes a DELETE whose outcome is not known.
+    pub fn delete_unknown(&self, key: &ObjectKey) {
+        self.with(key, |e| e.unknown_delete = Some(Instant::now()));
+    }
+
+    /// Compares a request that was the only match in a list, begun at `begun`, with the one seen
+    /// before (M5). Returns the earlier one if it was the same. `None` as match forgets it.
+    pub fn sight(&self, key: &ObjectKey, found: Option<Sighting>, begun: Instant) -> Option<Sighting> {
+        self.with(key, |e| {
+            let Some(found) = found else {
+                e.sighting = None;
+                return None;
+            };
+            match &e.sighting {
+                Some((first, ended))
+                    if first.connection == found.connection
+                        && first.endpoint == found.endpoint
+                        && first.message == found.message =>
+                {
+                    let age = begun.checked_duration_since(*ended).unwrap_or_default();
+                    Some(Sighting { age, ..first.clone() })
+                }
+                _ => {
+                    e.sighting = Some((found, Instant::now()));
+                    None
+                }
+            }
+        })
+        .flatten()
+    }
+
+    /// The next wait: counts attempts since the reason last changed. `None` as reason keeps
+    /// counting.
+    pub fn delay(
+        &self,
+        key: &ObjectKey,
+        reason: Option<Reason>,
+        wait: impl FnOnce(u32) -> Option<Duration>,
+    ) -> Option<Duration> {
+        let attempt = self
+            .with(key, |e| {
+                if reason.is_some() && e.reason != reason {
+                    e.reason = reason;
+                    e.attempt = 0;
+                }
+                let attempt = e.attempt;
+                e.attempt = e.attempt.saturating_add(1);
+                attempt
+            })
+            .unwrap_or_default();
+        wait(attempt)
+    }
+}

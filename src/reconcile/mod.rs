@@ -1,0 +1,252 @@
+//! One pass over one object: observe, plan, execute one effect, report, look again.
+//!
+//! Data flows one way and each arrow is one function: the live object becomes [`Desired`], reads
+//! fill [`Observed`], the core's `plan` decides, [`execute`] carries out one conditional write, and
+//! [`report`] says what came of it. A pass never fails: a failure is something to report.
+
+mod execute;
+mod lanes;
+mod memory;
+mod observe;
+mod report;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use jiff::Timestamp;
+use kube::runtime::events::Recorder;
+use signalr_private_link_core::backoff::{self, Range};
+use signalr_private_link_core::desired::{Desired, Limits};
+use signalr_private_link_core::failure::Outcome;
+use signalr_private_link_core::observed::{Connections, Links, Observed};
+use signalr_private_link_core::{Again, Next, Plan, Reason, Report, conclude, plan};
+
+use crate::api::{self, SignalRSharedPrivateLink};
+use crate::azure::{ArmClient, Shared};
+use crate::kubernetes::{KubeFailure, Objects};
+use crate::metrics::Metrics;
+
+pub use lanes::Lanes;
+pub use memory::Memories;
+
+/// Which object: namespace and name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl std::fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The objects that the watch has seen: a trigger and a list of rivals, never a truth (R3).
+pub type Seen = Arc<dyn Fn(&mut dyn FnMut(&SignalRSharedPrivateLink)) + Send + Sync>;
+
+/// What every pass needs.
+pub struct Context {
+    /// Kubernetes.
+    pub objects: Objects,
+    /// Events.
+    pub events: Recorder,
+    /// Azure.
+    pub arm: Arc<ArmClient>,
+    /// Reads of links, shared per SignalR.
+    pub links: Shared<Links>,
+    /// Reads of connections, shared per vault.
+    pub connections: Shared<Connections>,
+    /// Waits and limits, paced.
+    pub limits: Limits,
+    /// One writer per SignalR and per vault.
+    pub lanes: Lanes,
+    /// What the process remembers per object.
+    pub memories: Memories,
+    /// What the watch has seen.
+    pub seen: Seen,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// How soon a pass that a panic ended is tried again.
+const AFTER_PANIC: Duration = Duration::from_secs(60);
+/// How soon a pass is made again whose write found something changed.
+const AFTER_CHANGE: Range = Range { from: Duration::from_millis(200), to: Duration::from_secs(60) };
+/// How soon a pass is tried again that Kubernetes did not let happen.
+const AFTER_KUBERNETES: Range = Range::seconds(1, 60);
+
+/// Runs a pass; a panic in it ends this pass only. Returns when to look again.
+pub async fn pass(context: &Context, key: &ObjectKey) -> Option<Duration> {
+    let outcome = AssertUnwindSafe(steps(context, key)).catch_unwind().await;
+    context.lanes.yield_turn(key);
+    match outcome {
+        Ok(again) => again,
+        Err(_) => {
+            tracing::error!(object = %key, "a pass panicked; this is a bug of the operator, and the object is looked at again");
+            context.metrics.pass("panic");
+            Some(AFTER_PANIC)
+        }
+    }
+}
+
+async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
+    let object = match context.objects.get(&key.namespace, &key.name).await {
+        Ok(Some(object)) => object,
+        Ok(None) => {
+            context.memories.forget(key);
+            context.lanes.forget(key);
+            return None;
+        }
+        Err(error) => return Some(kubernetes_failed(context, key, "reading the object", &error)),
+    };
+    context.memories.meet(key, &object);
+    let desired = match api::desired(&object, context.limits) {
+        Ok(desired) => desired,
+        Err(problems) => {
+            let said = Report::new(Reason::InvalidSpec, &problems.join("; "));
+            return Some(say(context, key, &object, None, &said, Again::AsReason).await);
+        }
+    };
+    let (plan, observed) = decide(context, key, &desired).await;
+    let label = plan.action.as_ref().map_or("none", |action| action.label());
+    context.metrics.pass(label);
+    let concluded = match plan.action.clone() {
+        None => plan,
+        Some(action) => {
+            let outcome = execute::execute(context, key, &object, &desired, &action).await;
+            tracing::info!(object = %key, action = label, outcome = ?Brief(&outcome), "acted");
+            report::audit(context, &object, &action, &outcome).await;
+            conclude(&desired, plan, &outcome)
+        }
+    };
+    let Plan { report, again, .. } = concluded;
+    match report {
+        Some(said) => {
+            let unconfirmed = observed.memory.unconfirmed_for;
+            let limit = context.limits.unconfirmed.max(desired.sync_period.mul_f64(context.limits.pace * 2.0));
+            if said.reason == Reason::Approved {
+                context.memories.confirmed(key);
+            }
+            let said = Said { report: &said, stale: unconfirmed >= limit };
+            Some(tell(context, key, &object, &desired, said, again).await)
+        }
+        None => context.memories.delay(key, None, |attempt| delay(context, &desired, None, again, attempt)),
+    }
+}
+
+/// Observes until the plan has all it needs.
+async fn decide(context: &Context, key: &ObjectKey, desired: &Desired) -> (Plan, Observed) {
+    let mut observed = observe::begin(context, key, desired);
+    let plan = loop {
+        match plan(desired, &observed, Timestamp::now()) {
+            Next::Plan(plan) => break *plan,
+            Next::Read(read) => observe::read(context, key, desired, &mut observed, read).await,
+        }
+    };
+    observe::settle_lane(context, key, desired, &observed);
+    (plan, observed)
+}
+
+/// A report, and whether the last confirmation of Ready is too old to stand.
+struct Said<'a> {
+    report: &'a Report,
+    stale: bool,
+}
+
+async fn tell(
+    context: &Context,
+    key: &ObjectKey,
+    object: &SignalRSharedPrivateLink,
+    desired: &Desired,
+    said: Said<'_>,
+    again: Again,
+) -> Duration {
+    if said.report.reason == Reason::WaitingForSignalR {
+        context.lanes.queue(desired.link.signalr().key(), key);
+    }
+    match report::report(context, object, Some(desired), said.report, said.stale).await {
+        Ok(()) => context
+            .memories
+            .delay(key, Some(said.report.reason), |attempt| {
+                delay(context, desired, Some(said.report), again, attempt)
+            })
+            .unwrap_or(AFTER_PANIC),
+        Err(error) => kubernetes_failed(context, key, "writing the status", &error),
+    }
+}
+
+/// Says something about an object whose spec cannot be used.
+async fn say(
+    context: &Context,
+    key: &ObjectKey,
+    object: &SignalRSharedPrivateLink,
+    desired: Option<&Desired>,
+    said: &Report,
+    again: Again,
+) -> Duration {
+    if let Err(error) = report::report(context, object, desired, said, true).await {
+        return kubernetes_failed(context, key, "writing the status", &error);
+    }
+    let range = Range::seconds(300, 1800);
+    let wait = context.memories.delay(key, Some(said.reason), |attempt| match again {
+        Again::After(wait) => Some(wait),
+        _ => Some(backoff::delay(range, attempt, rand::random()).mul_f64(context.limits.pace)),
+    });
+    wait.unwrap_or(range.from)
+}
+
+/// When to look again.
+fn delay(
+    context: &Context,
+    desired: &Desired,
+    report: Option<&Report>,
+    again: Again,
+    attempt: u32,
+) -> Option<Duration> {
+    match (again, report) {
+        (Again::Never, _) => None,
+        (Again::Now, _) => Some(Duration::ZERO),
+        (Again::After(wait), _) => Some(wait),
+        (Again::AsReason, Some(report)) if report.reason == Reason::Approved => {
+            let period = desired.sync_period.mul_f64(context.limits.pace);
+            Some(observe::phase(desired.link.signalr().key(), period))
+        }
+        (Again::AsReason, Some(report)) => {
+            let wait = backoff::delay(report.range(desired), attempt, rand::random());
+            Some(wait.mul_f64(context.limits.pace))
+        }
+        // Something changed between the decision and the write.
+        (Again::AsReason, None) => Some(backoff::delay(AFTER_CHANGE, attempt, rand::random())),
+    }
+}
+
+fn kubernetes_failed(context: &Context, key: &ObjectKey, doing: &str, error: &KubeFailure) -> Duration {
+    match error {
+        // Another version: the next pass reads it.
+        KubeFailure::Changed => tracing::debug!(object = %key, doing, %error, "looking again"),
+        _ => tracing::warn!(object = %key, doing, %error, "the API server did not do it; trying again"),
+    }
+    context
+        .memories
+        .delay(key, None, |attempt| Some(backoff::delay(AFTER_KUBERNETES, attempt, rand::random())))
+        .unwrap_or(AFTER_KUBERNETES.to)
+}
+
+/// An outcome for the log, without the link's message.
+struct Brief<'a>(&'a Outcome);
+
+impl std::fmt::Debug for Brief<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Outcome::Applied(_) => f.write_str("applied"),
+            Outcome::NotApplied(error) => write!(f, "not applied: {error}"),
+            Outcome::Unknown(error) => write!(f, "unknown: {error}"),
+            Outcome::Changed(what) => write!(f, "changed meanwhile: {what}"),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! From a manifest to a working link and back.
+
+use serde_json::{Value, json};
+use testkit::scene::{LinkOptions, Scene, condition, message};
+use testkit::{azure, eventually};
+
+use crate::{LIMIT, operator, run, scene};
+
+fn policy(name: &str, namespace: &str, signalr: &str, vault: &str) -> Value {
+    json!({
+        "apiVersion": "privatelink.signalr-operator.io/v1alpha1",
+        "kind": "ApprovalPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "namespaces": {"names": [namespace]},
+            "signalR": [azure::signalr(signalr)],
+            "keyVaults": [azure::vault(vault)],
+            "endpointSubscriptions": ["4d1c0ffe-0000-4000-8000-00000000cafe"],
+        },
+    })
+}
+
+#[test]
+fn manual_approval_reaches_ready_and_deletion_ends() {
+    run(async {
+        let scene = scene().await;
+        let (ns, signalr, vault) = ("manual", "manual-signalr", "manual-kv");
+        scene.namespace(ns).unwrap();
+        scene.azure.add(signalr, vault).await.unwrap();
+        let _operator = operator(scene, ns);
+        let manifest = Scene::manifest(ns, "kv-pe", signalr, vault, &LinkOptions::default());
+        scene.cluster.apply(&manifest.to_string()).unwrap();
+
+        let pending = scene.until_reason(ns, "kv-pe", "PendingApproval", LIMIT).await.unwrap();
+        let connection = pending.pointer("/status/keyVaultConnection/id").unwrap().as_str().unwrap();
+        let said = message(&pending);
+        assert!(said.contains(&format!("az network private-endpoint-connection approve --id {connection}")), "{said}");
+        assert!(said.contains("4d1c0ffe-0000-4000-8000-00000000cafe"), "{said}");
+        assert_eq!(condition(&pending, "Reconciling").unwrap()["status"], "True");
+
+        scene.azure.owner_approves(vault, "please approve").await.unwrap();
+        let ready = scene.until_reason(ns, "kv-pe", "Approved", LIMIT).await.unwrap();
+        assert_eq!(condition(&ready, "Ready").unwrap()["status"], "True");
+        assert_eq!(ready.pointer("/status/approval/approvedBy").unwrap(), "External");
+        assert_eq!(ready.pointer("/status/provisioningState").unwrap(), "Succeeded");
+        assert_eq!(ready.pointer("/status/connectionState").unwrap(), "Approved");
+        assert!(condition(&ready, "Reconciling").is_none());
+        let resource_version: u64 = ready.pointer("/metadata/resourceVersion").unwrap().as_str().unwrap().parse().unwrap();
+        assert!(resource_version > 0);
+
+        scene.cluster.kubectl_ok(&["delete", "spl", "kv-pe", "-n", ns, "--wait=false"]).unwrap();
+        scene.until_gone(ns, "kv-pe", LIMIT).await.unwrap();
+        assert_eq!(scene.azure.link(signalr, "kv-pe").await.unwrap(), None);
+        assert!(scene.azure.connections(vault).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn automatic_approval_needs_a_policy_and_leaves_strangers_alone() {
+    run(async {
+        let scene = scene().await;
+        let (ns, signalr, vault) = ("automatic", "automatic-signalr", "automatic-kv");
+        scene.namespace(ns).unwrap();
+        scene.azure.add(signalr, vault).await.unwrap();
+        let stranger = json!({"vault": azure::vault(vault), "message": "please approve"});
+        scene.azure.control("POST", "/strangers", &stranger).await.unwrap();
+        let _operator = operator(scene, ns);
+        let options = LinkOptions { spec: json!({"approval": {"mode": "Automatic"}}), ..LinkOptions::default() };
+        let manifest = Scene::manifest(ns, "kv-pe", signalr, vault, &options);
+        scene.cluster.apply(&manifest.to_string()).unwrap();
+
+        let denied = scene.until_reason(ns, "kv-pe", "ApprovalDenied", LIMIT).await.unwrap();
+        assert_eq!(condition(&denied, "Stalled").unwrap()["status"], "True");
+
+        scene.cluster.apply(&policy("automatic", ns, signalr, vault).to_string()).unwrap();
+        let ready = scene.until_reason(ns, "kv-pe", "Approved", LIMIT).await.unwrap();
+        assert_eq!(ready.pointer("/status/approval/approvedBy").unwrap(), "Operator");
+        assert_eq!(ready.pointer("/status/approval/policy").unwrap(), "automatic@1");
+
+        let connections = scene.azure.connections(vault).await.unwrap();
+        let state = |stranger: bool| {
+            let of = |c: &&Value| (c["openedBy"] == "stranger") == stranger;
+            connections.iter().filter(of).map(|c| c["status"].as_str().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!((state(true), state(false)), (vec!["Pending"], vec!["Approved"]));
+        let approved = connections.iter().find(|c| c["status"] == "Approved").unwrap();
+        let description = approved["description"].as_str().unwrap();
+        assert!(description.contains(" approved for automatic/kv-pe "), "{description}");
+
+        let events = scene.cluster.kubectl_ok(&["get", "events", "-n", ns, "-o", "jsonpath={.items[*].reason}"]).unwrap();
+        assert_eq!(events.matches("ConnectionApproved").count(), 1, "{events}");
+    });
+}
+
+#[test]
+fn a_settled_link_causes_no_write_of_any_kind_over_100_passes() {
+    run(async {
+        let scene = scene().await;
+        let (ns, signalr, vault) = ("idle", "idle-signalr", "idle-kv");
+        scene.namespace(ns).unwrap();
+        scene.azure.add(signalr, vault).await.unwrap();
+        let mut settings = crate::settings(scene, ns);
+        // A minute of the operator's is 60 ms: a hundred looks take some seconds.
+        settings.flags.extend(["--pace", "0.001"].map(str::to_owned));
+        settings.flags.drain(0..2);
+        let _operator = testkit::Operator::start(&settings).unwrap();
+        let options = LinkOptions { spec: json!({"syncPeriod": "1m"}), ..LinkOptions::default() };
+        scene.cluster.apply(&Scene::manifest(ns, "kv-pe", signalr, vault, &options).to_string()).unwrap();
+        scene.until_reason(ns, "kv-pe", "PendingApproval", LIMIT).await.unwrap();
+        scene.azure.owner_approves(vault, "please approve").await.unwrap();
+        let before = scene.until_reason(ns, "kv-pe", "Approved", LIMIT).await.unwrap();
+        let reads = || async {
+            let all = scene.azure.control("GET", "/requests", &Value::Null).await?;
+            let ours = |r: &&Value| r["path"].as_str().unwrap_or_default().to_lowercase().contains("idle-");
+            let ours: Vec<Value> = all.as_array().unwrap().iter().filter(ours).cloned().collect();
+            anyhow::Ok(ours)
+        };
+        let first = reads().await.unwrap().len();
+        let later = eventually("100 passes", LIMIT, || async {
+            let now = reads().await?;
+            Ok(if now.len() >= first + 100 { Ok(now) } else { Err(format!("{} reads", now.len() - first)) })
+        })
+        .await
+        .unwrap();
+        assert!(later[first..].iter().all(|r| r["method"] == "GET"), "only reads");
+        let after = scene.link(ns, "kv-pe").unwrap().unwrap();
+        assert_eq!(before.pointer("/metadata/resourceVersion"), after.pointer("/metadata/resourceVersion"));
+    });
+}
+
+#[test]
+fn kill_9_at_any_moment_ends_in_the_same_state_with_one_put() {
+    run(async {
+        let scene = scene().await;
+        let (ns, signalr, vault) = ("killed", "killed-signalr", "killed-kv");
+        scene.namespace(ns).unwrap();
+        scene.azure.add(signalr, vault).await.unwrap();
+        scene.cluster.apply(&policy("killed", ns, signalr, vault).to_string()).unwrap();
+        let options = LinkOptions { spec: json!({"approval": {"mode": "Automatic"}}), ..LinkOptions::default() };
+        scene.cluster.apply(&Scene::manifest(ns, "kv-pe", signalr, vault, &options).to_string()).unwrap();
+        for milliseconds in [150u64, 250, 350, 500, 700, 900, 1200, 1500] {
+            let operator = operator(scene, ns);
+            tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
+            operator.kill().unwrap();
+        }
+        let _operator = operator(scene, ns);
+        scene.until_reason(ns, "kv-pe", "Approved", LIMIT).await.unwrap();
+        let writes = scene.azure.writes().await.unwrap();
+        let count = |kind: &str| {
+            let ours = |w: &&Value| w["kind"] == kind && w["by"] == "arm" && w["id"].as_str().unwrap().contains("killed-");
+            writes.iter().filter(ours).count()
+        };
+        assert_eq!((count("link"), count("connection")), (1, 1), "one PUT, one approval");
+    });
+}

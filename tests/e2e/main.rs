@@ -1,0 +1,62 @@
+//! End to end: the operator's process against a real API server and the simulator.
+//!
+//! One cluster and one simulator serve all tests; each test has its own namespace, SignalR and
+//! vault, and its own names in faults.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod lifecycle;
+mod schema;
+
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use testkit::operator::Settings;
+use testkit::{Operator, Scene};
+use tokio::runtime::Runtime;
+
+/// The operator's waits are this much shorter than in real life.
+const PACE: &str = "0.02";
+/// Longer than any honest wait at that pace.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_signalr-private-link-operator"))
+}
+
+/// All tests run in one runtime, for the simulator lives in it.
+fn run<T>(test: impl Future<Output = T>) -> T {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::new().unwrap()).block_on(test)
+}
+
+/// The cluster and the simulator of all tests.
+async fn scene() -> &'static Scene {
+    static SCENE: tokio::sync::OnceCell<Scene> = tokio::sync::OnceCell::const_new();
+    SCENE
+        .get_or_init(|| async {
+            let mut config = azure_sim::Config::preset();
+            config.timings.create_ms = 600;
+            config.timings.delete_ms = 300;
+            config.timings.appear_ms = 150;
+            config.timings.approve_ms = 300;
+            config.timings.propagation_ms = 400;
+            config.timings.busy_ms = 100;
+            config.quirks.uppercase_groups = true;
+            Scene::start(binary(), config).await.unwrap()
+        })
+        .await
+}
+
+/// An operator that sees this namespace only.
+fn operator(scene: &Scene, namespace: &str) -> Operator {
+    Operator::start(&settings(scene, namespace)).unwrap()
+}
+
+fn settings(scene: &Scene, namespace: &str) -> Settings<'static> {
+    let mut settings = Settings::new(binary(), &scene.cluster, &scene.azure, PACE);
+    settings.flags.extend(["--watch-namespaces", namespace, "--log-level", "debug,hyper=info,h2=info,tower=info,kube=info,rustls=info"].map(str::to_owned));
+    settings.log = scene.cluster.directory().join(format!("operator-{namespace}.log"));
+    settings
+}
