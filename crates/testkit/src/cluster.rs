@@ -79,12 +79,13 @@ impl Cluster {
         let pki = Pki::new()?;
         let (certificate, key) = pki.issue(name("kube-apiserver", None), true)?;
         let (admin, admin_key) = pki.issue(name("testkit-admin", Some("system:masters")), false)?;
-        let service_accounts = KeyPair::generate()?.serialize_pem();
+        let service_accounts = KeyPair::generate()?;
         for (file, text) in [
             ("ca.pem", &pki.ca),
             ("server.pem", &certificate),
             ("server.key", &key),
-            ("sa.key", &service_accounts),
+            ("sa.key", &service_accounts.serialize_pem()),
+            ("sa.pub", &service_accounts.public_key_pem()),
             ("supervise.sh", &include_str!("supervise.sh").to_owned()),
         ] {
             std::fs::write(directory.join(file), text)?;
@@ -116,6 +117,8 @@ impl Cluster {
 
     async fn wait_until_ready(&self) -> anyhow::Result<()> {
         let ready = eventually("the API server", Duration::from_secs(90), || async {
+            let log = std::fs::read_to_string(self.directory.join("kube-apiserver.log")).unwrap_or_default();
+            anyhow::ensure!(!log.contains("\"command failed\""), "it ended");
             let output = self.kubectl(&["get", "--raw", "/readyz"])?;
             let namespace = self.kubectl(&["get", "namespace", "default", "-o", "name"])?;
             Ok(if output.status.success() && namespace.status.success() {

@@ -20,7 +20,7 @@ start_apiserver() {
         --secure-port="$port" --bind-address=127.0.0.1 \
         --authorization-mode=RBAC --client-ca-file="$dir/ca.pem" \
         --service-cluster-ip-range=10.0.0.0/24 --disable-admission-plugins=ServiceAccount \
-        --service-account-issuer=https://testkit.invalid --service-account-key-file="$dir/sa.key" \
+        --service-account-issuer=https://testkit.invalid --service-account-key-file="$dir/sa.pub" \
         --service-account-signing-key-file="$dir/sa.key" --endpoint-reconciler-type=none \
         --watch-cache=true --v=1 \
         >>"$dir/kube-apiserver.log" 2>&1 </dev/null &
