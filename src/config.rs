@@ -90,7 +90,9 @@ fn address(text: &str) -> Result<Address, String> {
     if text.is_empty() || text == "0" {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| "expected HOST:PORT with an IP address, such as 0.0.0.0:8080, or 0 for nowhere".to_owned())
+    text.parse()
+        .map(Some)
+        .map_err(|_| "expected HOST:PORT with an IP address, such as 0.0.0.0:8080, or 0 for nowhere".to_owned())
 }
 
 fn https_url(text: &str) -> Result<Url, String> {
@@ -150,7 +152,9 @@ impl RunArgs {
                 (
                     self.arm_endpoint.clone().ok_or_else(|| missing("--arm-endpoint URL", "AZURE_ARM_ENDPOINT"))?,
                     self.arm_audience.clone().ok_or_else(|| missing("--arm-audience URI", "AZURE_ARM_AUDIENCE"))?,
-                    self.authority_host.clone().ok_or_else(|| missing("--authority-host URL", "AZURE_AUTHORITY_HOST"))?,
+                    self.authority_host
+                        .clone()
+                        .ok_or_else(|| missing("--authority-host URL", "AZURE_AUTHORITY_HOST"))?,
                 )
             }
         };
@@ -186,7 +190,10 @@ mod tests {
     #[test]
     fn a_wrong_flag_is_refused_with_flag_value_and_what_is_accepted() {
         for (flags, expected) in [
-            (&["--cloud", "Azure"][..], &["--cloud", "Azure", "AzurePublic", "AzureUSGovernment", "AzureChina", "Custom"][..]),
+            (
+                &["--cloud", "Azure"][..],
+                &["--cloud", "Azure", "AzurePublic", "AzureUSGovernment", "AzureChina", "Custom"][..],
+            ),
             (&["--pace", "0"], &["--pace", "0", "at most 1"]),
             (&["--pace", "0.5"], &["--pace", "0.5", "Custom"]),
             (&["--arm-endpoint", "http://x"], &["--arm-endpoint", "http://x", "https"]),
@@ -207,9 +214,18 @@ mod tests {
     #[test]
     fn a_custom_cloud_is_complete() {
         let settings = run(&[
-            "--cloud", "Custom", "--arm-endpoint", "https://localhost:1", "--arm-audience", "https://arm",
-            "--authority-host", "https://localhost:2", "--pace", "0.1",
-        ]).unwrap();
+            "--cloud",
+            "Custom",
+            "--arm-endpoint",
+            "https://localhost:1",
+            "--arm-audience",
+            "https://arm",
+            "--authority-host",
+            "https://localhost:2",
+            "--pace",
+            "0.1",
+        ])
+        .unwrap();
         assert_eq!(settings.scope, "https://arm/.default");
         assert_eq!(run(&[]).unwrap().arm.as_str(), "https://management.azure.com/");
     }

@@ -88,9 +88,9 @@ async fn check_definitions(client: &Client) -> anyhow::Result<()> {
         kube::Error::Api(status) if status.code == 404 => anyhow::anyhow!(
             "the kind {kind} is not installed in this cluster; run: {NAME} crds | kubectl apply --server-side -f -"
         ),
-        kube::Error::Api(status) if status.code == 401 => anyhow::anyhow!(
-            "the API server does not accept the operator's credentials: {}", status.message
-        ),
+        kube::Error::Api(status) if status.code == 401 => {
+            anyhow::anyhow!("the API server does not accept the operator's credentials: {}", status.message)
+        }
         // The operator may be limited to some namespaces; the watch will tell.
         kube::Error::Api(status) if status.code == 403 => anyhow::anyhow!(""),
         _ => anyhow::anyhow!("the API server cannot be reached: {error}"),
@@ -109,7 +109,8 @@ async fn check_definitions(client: &Client) -> anyhow::Result<()> {
 
 async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
@@ -135,8 +136,8 @@ async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Ar
         .reflect(writer)
         .applied_objects()
         .predicate_filter(predicates::generation.combine(predicates::annotations), PredicateConfig::default());
-    let woken = UnboundedReceiverStream::new(woken)
-        .map(|key| ObjectRef::<Watched>::new(&key.name).within(&key.namespace));
+    let woken =
+        UnboundedReceiverStream::new(woken).map(|key| ObjectRef::<Watched>::new(&key.name).within(&key.namespace));
     let waiting = store.clone();
     let policies: Api<ApprovalPolicy> = Api::all(client.clone());
     let ready = readiness.clone();
@@ -161,7 +162,10 @@ async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Ar
 }
 
 /// One watch for all namespaces, or one for each.
-fn links(client: &Client, namespaces: &[String]) -> impl Stream<Item = watcher::Result<watcher::Event<Watched>>> + Send + 'static {
+fn links(
+    client: &Client,
+    namespaces: &[String],
+) -> impl Stream<Item = watcher::Result<watcher::Event<Watched>>> + Send + 'static {
     let apis: Vec<Api<Watched>> = match namespaces {
         [] => vec![Api::all(client.clone())],
         some => some.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect(),
@@ -186,9 +190,7 @@ fn seen(store: &Store<Watched>, visit: &mut dyn FnMut(&SignalRSharedPrivateLink)
 /// A policy changed: every object that could be waiting for one looks again.
 fn waiting_for_a_policy(store: &Store<Watched>) -> Vec<ObjectRef<Watched>> {
     use crate::api::ApprovalMode;
-    let automatic = |object: &Watched| {
-        object.0.as_ref().is_ok_and(|o| o.spec.approval.mode == ApprovalMode::Automatic)
-    };
+    let automatic = |object: &Watched| object.0.as_ref().is_ok_and(|o| o.spec.approval.mode == ApprovalMode::Automatic);
     store.state().iter().filter(|object| automatic(object)).map(|object| ObjectRef::from_obj(&**object)).collect()
 }
 

@@ -33,7 +33,9 @@ impl Readiness {
 }
 
 async fn serve(address: Option<SocketAddr>, flag: &str, router: Router) -> anyhow::Result<()> {
-    let Some(address) = address else { return Ok(()) };
+    let Some(address) = address else {
+        return Ok(());
+    };
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("{flag} {address} cannot be listened at; give another port, or 0 for nowhere"))?;

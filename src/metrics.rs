@@ -35,8 +35,11 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("signalr_private_link");
-        let (arm_calls, passes, decisions) =
-            (Family::<ArmCall, Counter>::default(), Family::<Pass, Counter>::default(), Family::<Decided, Counter>::default());
+        let (arm_calls, passes, decisions) = (
+            Family::<ArmCall, Counter>::default(),
+            Family::<Pass, Counter>::default(),
+            Family::<Decided, Counter>::default(),
+        );
         let status_writes = Counter::default();
         registry.register("arm_calls", "Calls to Azure Resource Manager by operation and outcome", arm_calls.clone());
         registry.register("passes", "Passes by the action they took", passes.clone());

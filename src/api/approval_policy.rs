@@ -1,5 +1,8 @@
 //! `ApprovalPolicy`: what an administrator lets the operator approve.
 
+// Each printer column repeats the keys of the others.
+#![allow(clippy::duplicated_attributes)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -30,14 +33,26 @@ pub struct ApprovalPolicySpec {
     /// Patterns for the SignalR's resource id. A * stands for any characters within one segment
     /// of the id; a last segment that is * alone stands for all the rest.
     #[serde(rename = "signalR")]
-    #[schemars(length(min = 1, max = 64), inner(length(max = 512), regex(pattern = r"^/subscriptions/[^/]+(/[^/]+)+$")))]
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(max = 512), regex(pattern = r"^/subscriptions/[^/]+(/[^/]+)+$"))
+    )]
     pub signal_r: Vec<String>,
     /// Patterns for the key vault's resource id, of the same form.
-    #[schemars(length(min = 1, max = 64), inner(length(max = 512), regex(pattern = r"^/subscriptions/[^/]+(/[^/]+)+$")))]
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(max = 512), regex(pattern = r"^/subscriptions/[^/]+(/[^/]+)+$"))
+    )]
     pub key_vaults: Vec<String>,
     /// The subscriptions in which SignalR's own private endpoints live. The status of a link that
     /// a person approved names it. * permits any, which is seldom right.
-    #[schemars(length(min = 1, max = 64), inner(length(max = 36), regex(pattern = r"^(\*|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})$")))]
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(
+            length(max = 36),
+            regex(pattern = r"^(\*|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})$")
+        )
+    )]
     pub endpoint_subscriptions: Vec<String>,
     /// How long SignalR may take to confirm an approval, at least 15m.
     #[serde(default = "confirm_within")]

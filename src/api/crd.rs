@@ -39,9 +39,9 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 fn at(crd: &mut CustomResourceDefinition, path: &[&str], change: impl Fn(&mut JSONSchemaProps)) {
     for version in &mut crd.spec.versions {
         let root = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut());
-        let found = path.iter().try_fold(root, |schema, name| {
-            schema.map(|s| s.properties.as_mut().and_then(|p| p.get_mut(*name)))
-        });
+        let found = path
+            .iter()
+            .try_fold(root, |schema, name| schema.map(|s| s.properties.as_mut().and_then(|p| p.get_mut(*name))));
         if let Some(Some(schema)) = found {
             change(schema);
         }

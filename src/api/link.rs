@@ -1,5 +1,8 @@
 //! `SignalRSharedPrivateLink`: one link from a SignalR to a key vault.
 
+// Each printer column repeats the keys of the others.
+#![allow(clippy::duplicated_attributes)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

@@ -11,9 +11,9 @@ pub use approval_policy::{
 };
 pub use crd::crds;
 pub use link::{
-    AdoptionPolicy, ApprovalMode, ApprovalSpec, ApprovalStatus, DeletionPolicy, GroupId,
-    KeyVaultConnectionStatus, ManagementPolicy, SignalRSharedPrivateLink,
-    SignalRSharedPrivateLinkSpec, SignalRSharedPrivateLinkStatus, TargetReference,
+    AdoptionPolicy, ApprovalMode, ApprovalSpec, ApprovalStatus, DeletionPolicy, GroupId, KeyVaultConnectionStatus,
+    ManagementPolicy, SignalRSharedPrivateLink, SignalRSharedPrivateLinkSpec, SignalRSharedPrivateLinkStatus,
+    TargetReference,
 };
 pub(crate) use parse::identity;
 pub use parse::{desired, policy};

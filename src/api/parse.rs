@@ -13,8 +13,8 @@ use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, LinkId, S
 
 use super::{
     AdoptionPolicy, ApprovalMode, ApprovalPolicy, ApprovalPolicySpec, DeletionPolicy, FINALIZER,
-    FORCE_FINALIZE_ANNOTATION, GroupId, ManagementPolicy, OnUnconfirmed, RECREATE_ANNOTATION,
-    SignalRSharedPrivateLink, SignalRSharedPrivateLinkSpec, SignalRSharedPrivateLinkStatus,
+    FORCE_FINALIZE_ANNOTATION, GroupId, ManagementPolicy, OnUnconfirmed, RECREATE_ANNOTATION, SignalRSharedPrivateLink,
+    SignalRSharedPrivateLinkSpec, SignalRSharedPrivateLinkStatus,
 };
 
 /// A duration as Kubernetes writes it (`90s`, `1h30m`).
@@ -51,9 +51,7 @@ pub fn desired(object: &SignalRSharedPrivateLink, limits: Limits) -> Result<Desi
         .map_err(|error| check(format!("spec.signalR.resourceId: {error}")))
         .ok()
         .and_then(|signalr| {
-            LinkId::new(&signalr, &name)
-                .map_err(|error| check(format!("spec.azureName {name:?}: {error}")))
-                .ok()
+            LinkId::new(&signalr, &name).map_err(|error| check(format!("spec.azureName {name:?}: {error}"))).ok()
         });
     let vault = VaultId::parse(&key_vault.resource_id)
         .map_err(|error| check(format!("spec.keyVault.resourceId: {error}")))
@@ -127,11 +125,9 @@ fn remembered(status: &SignalRSharedPrivateLinkStatus) -> Remembered {
             "False" => Some(false),
             _ => None,
         }),
-        connection: connection.and_then(|c| {
-            Some((ConnectionId::parse(&c.id).ok()?, EndpointId::parse(&c.private_endpoint_id).ok()?))
-        }),
-        connection_settled: connection
-            .is_some_and(|c| c.state == "Approved" && c.provisioning_state == "Succeeded"),
+        connection: connection
+            .and_then(|c| Some((ConnectionId::parse(&c.id).ok()?, EndpointId::parse(&c.private_endpoint_id).ok()?))),
+        connection_settled: connection.is_some_and(|c| c.state == "Approved" && c.provisioning_state == "Succeeded"),
         approval: ApprovalFacts {
             requested_at: approval.requested_at.map(|time| time.0),
             approved_at: approval.approved_at.map(|time| time.0),
@@ -142,23 +138,15 @@ fn remembered(status: &SignalRSharedPrivateLinkStatus) -> Remembered {
             },
             policy: approval.policy,
         },
-        provisioned_since: condition("Provisioned")
-            .filter(|c| c.status == "True")
-            .map(|c| c.last_transition_time.0),
+        provisioned_since: condition("Provisioned").filter(|c| c.status == "True").map(|c| c.last_transition_time.0),
     }
 }
 
 /// What a policy permits. A policy that cannot be understood permits nothing.
 #[must_use]
 pub fn policy(object: &ApprovalPolicy) -> Option<Policy> {
-    let ApprovalPolicySpec {
-        namespaces,
-        signal_r,
-        key_vaults,
-        endpoint_subscriptions,
-        confirm_within,
-        on_unconfirmed,
-    } = &object.spec;
+    let ApprovalPolicySpec { namespaces, signal_r, key_vaults, endpoint_subscriptions, confirm_within, on_unconfirmed } =
+        &object.spec;
     Some(Policy {
         name: object.name_any(),
         generation: object.metadata.generation.unwrap_or_default(),

@@ -24,10 +24,7 @@ fn status(truth: Truth) -> ConditionStatus {
 
 /// The value of the annotation that asks to look now; the operator's own goes before Flux's.
 fn requested_reconcile(object: &SignalRSharedPrivateLink) -> Option<String> {
-    [RECONCILE_ANNOTATION, FLUX_RECONCILE_ANNOTATION]
-        .iter()
-        .find_map(|name| object.annotations().get(*name))
-        .cloned()
+    [RECONCILE_ANNOTATION, FLUX_RECONCILE_ANNOTATION].iter().find_map(|name| object.annotations().get(*name)).cloned()
 }
 
 /// The status after a pass. `unconfirmed` says that a Ready that could not be confirmed has been
@@ -80,9 +77,10 @@ fn set_conditions(all: &mut Vec<Condition>, report: &Report, generation: Option<
         Ready::Unchanged => ConditionStatus::False,
     };
     set("Ready", ready, report.reason.as_str(), &report.message);
-    for (kind, side, when_true) in
-        [("Provisioned", &report.provisioned, "Succeeded"), ("ConnectionApproved", &report.approved, Reason::Approved.as_str())]
-    {
+    for (kind, side, when_true) in [
+        ("Provisioned", &report.provisioned, "Succeeded"),
+        ("ConnectionApproved", &report.approved, Reason::Approved.as_str()),
+    ] {
         if let Fact::Set(Side { truth, message }) = side {
             let reason = if *truth == Truth::True { when_true } else { report.reason.as_str() };
             set(kind, status(*truth), reason, message);
@@ -95,7 +93,8 @@ fn set_conditions(all: &mut Vec<Condition>, report: &Report, generation: Option<
             same = same.observed_generation(generation);
             let _ = conditions::set(all, same);
         } else {
-            let nothing = DesiredCondition::new(kind, ConditionStatus::Unknown, report.reason.as_str(), "Not read yet.");
+            let nothing =
+                DesiredCondition::new(kind, ConditionStatus::Unknown, report.reason.as_str(), "Not read yet.");
             let _ = conditions::set(all, nothing.observed_generation(generation));
         }
     }
@@ -107,7 +106,8 @@ fn set_conditions(all: &mut Vec<Condition>, report: &Report, generation: Option<
     };
     for (kind, holds) in [("Reconciling", reconciling), ("Stalled", stalled)] {
         if holds {
-            let desired = DesiredCondition::new(kind, ConditionStatus::True, report.reason.as_str(), report.message.clone());
+            let desired =
+                DesiredCondition::new(kind, ConditionStatus::True, report.reason.as_str(), report.message.clone());
             let _ = conditions::set(all, desired.observed_generation(generation));
         } else {
             conditions::remove(all, kind);

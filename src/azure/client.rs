@@ -38,14 +38,7 @@ pub(super) struct About {
 
 impl About {
     pub(super) fn error(&self, failure: Failure, code: String, message: String) -> ArmError {
-        ArmError {
-            failure,
-            code,
-            message,
-            doing: self.doing.clone(),
-            action: self.action,
-            scope: self.scope.clone(),
-        }
+        ArmError { failure, code, message, doing: self.doing.as_str().into(), action: self.action, scope: self.scope.as_str().into() }
     }
 }
 
@@ -99,7 +92,11 @@ impl ArmClient {
     /// host or a subdomain of it, at the same port.
     pub(super) fn pinned(&self, url: &str, about: &About) -> Result<Url, ArmError> {
         let refuse = |why: &str| {
-            about.error(Failure::Unexpected, String::new(), format!("ARM's answer names a URL that is not followed: {why}"))
+            about.error(
+                Failure::Unexpected,
+                String::new(),
+                format!("ARM's answer names a URL that is not followed: {why}"),
+            )
         };
         let url = Url::parse(url).map_err(|_| refuse("it cannot be parsed"))?;
         let host = url.host_str().unwrap_or_default();
@@ -115,7 +112,11 @@ impl ArmClient {
     }
 
     /// A GET whose body is `T`.
-    pub(super) async fn get<T: DeserializeOwned>(&self, url: Url, about: &About) -> Result<(T, Option<Timestamp>), ArmError> {
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        url: Url,
+        about: &About,
+    ) -> Result<(T, Option<Timestamp>), ArmError> {
         let answer = self.send(Method::GET, url, None, about).await.map_err(|e| e.error)?;
         Ok((parse(&answer, about)?, answer.date))
     }
@@ -148,18 +149,12 @@ impl ArmClient {
         about: &About,
     ) -> Result<Answer, CallError> {
         let bucket = Bucket::of(&method);
-        let not_sent = |failure, message| CallError {
-            error: about.error(failure, String::new(), message),
-            maybe_applied: false,
-        };
+        let not_sent =
+            |failure, message| CallError { error: about.error(failure, String::new(), message), maybe_applied: false };
         if let Some(left) = self.gates.closed(&about.subscription, bucket) {
             return Err(not_sent(Failure::Throttled(Some(left)), "ARM asked to wait; nothing was sent".into()));
         }
-        let token = self
-            .tokens
-            .token()
-            .await
-            .map_err(|why| not_sent(Failure::CredentialUnavailable, why))?;
+        let token = self.tokens.token().await.map_err(|why| not_sent(Failure::CredentialUnavailable, why))?;
         let reads = method == Method::GET;
         let mut request = self.http.request(method, url).header(AUTHORIZATION, token.header()).timeout(DEADLINE);
         if let Some(body) = body {
@@ -200,10 +195,7 @@ impl ArmClient {
 
 /// `Azure-AsyncOperation` goes before `Location` (ARM's asynchronous API reference).
 fn operation(headers: &HeaderMap) -> Option<String> {
-    ["azure-asyncoperation", "location"]
-        .iter()
-        .find_map(|name| headers.get(*name)?.to_str().ok())
-        .map(str::to_owned)
+    ["azure-asyncoperation", "location"].iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(str::to_owned)
 }
 
 /// The body, as long as it is not oversized.

@@ -109,10 +109,7 @@ impl ArmClient {
     ///
     /// # Errors
     /// Typed.
-    pub async fn get_connection(
-        &self,
-        id: &ConnectionId,
-    ) -> Result<(Option<Connection>, Option<Timestamp>), ArmError> {
+    pub async fn get_connection(&self, id: &ConnectionId) -> Result<(Option<Connection>, Option<Timestamp>), ArmError> {
         let about = about(id, "reading the connection", READ, "get_connection");
         match self.send(Method::GET, self.url(id.path(), API_VERSION), None, &about).await {
             Ok(answer) if answer.status == 204 => Ok((None, answer.date)),

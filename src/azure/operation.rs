@@ -5,10 +5,10 @@ use std::fmt;
 
 use reqwest::Method;
 use serde::Deserialize;
+use signalr_private_link_core::ArmError;
 use signalr_private_link_core::message::safe;
 use signalr_private_link_core::observed::{Operation, OperationKind};
 use signalr_private_link_core::resource_id::LinkId;
-use signalr_private_link_core::ArmError;
 
 use super::client::{About, ArmClient};
 

@@ -11,11 +11,13 @@ use futures::future::{BoxFuture, Shared as SharedFuture};
 use signalr_private_link_core::ArmError;
 
 type Answer<T> = Result<Arc<T>, ArmError>;
+type Batch<T> = SharedFuture<BoxFuture<'static, Answer<T>>>;
+type ByKey<V> = Arc<Mutex<HashMap<String, V>>>;
 
 /// Coalesces reads of the same parent. Nothing is cached: a batch is forgotten when it is sent.
 pub struct Shared<T> {
-    gathering: Arc<Mutex<HashMap<String, SharedFuture<BoxFuture<'static, Answer<T>>>>>>,
-    running: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
+    gathering: ByKey<Batch<T>>,
+    running: ByKey<Arc<tokio::sync::Mutex<()>>>,
 }
 
 impl<T> Default for Shared<T> {
@@ -54,19 +56,14 @@ impl<T: Send + Sync + 'static> Shared<T> {
         key: String,
         gather: Duration,
         request: impl FnOnce() -> F + Send + 'static,
-    ) -> SharedFuture<BoxFuture<'static, Answer<T>>>
+    ) -> Batch<T>
     where
         F: Future<Output = Result<T, ArmError>> + Send + 'static,
     {
         let (gathering, running) = (self.gathering.clone(), self.running.clone());
         async move {
             tokio::time::sleep(gather).await;
-            let turn = running
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(key.clone())
-                .or_default()
-                .clone();
+            let turn = running.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default().clone();
             let answer = {
                 let _one_at_a_time = turn.lock().await;
                 // From here on the answer would be older than the question.
@@ -108,17 +105,12 @@ mod tests {
     async fn an_answer_is_never_older_than_the_question() {
         let (shared, count) = (Shared::<usize>::default(), Arc::new(AtomicUsize::new(0)));
         let gather = Duration::from_millis(100);
-        let early = futures::future::join(
-            shared.read("a", gather, request(&count)),
-            shared.read("a", gather, request(&count)),
-        );
+        let early =
+            futures::future::join(shared.read("a", gather, request(&count)), shared.read("a", gather, request(&count)));
         let late = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
-            futures::future::join(
-                shared.read("a", gather, request(&count)),
-                shared.read("b", gather, request(&count)),
-            )
-            .await
+            futures::future::join(shared.read("a", gather, request(&count)), shared.read("b", gather, request(&count)))
+                .await
         };
         let ((first, second), (third, other)) = futures::future::join(early, late).await;
         assert_eq!((*first.unwrap(), *second.unwrap()), (0, 0), "both asked before it was sent");

@@ -57,7 +57,14 @@ impl From<WireLink> for Link {
     }
 }
 
-fn about(doing: &str, name: &str, action: &'static str, scope: &str, subscription: &str, operation: &'static str) -> About {
+fn about(
+    doing: &str,
+    name: &str,
+    action: &'static str,
+    scope: &str,
+    subscription: &str,
+    operation: &'static str,
+) -> About {
     About {
         doing: format!("{doing} {name}"),
         action,
@@ -189,7 +196,11 @@ impl ArmClient {
         for _ in 0..MOST {
             let (page, date): (Page<T>, _) = self.get(url, about).await?;
             let Some(value) = page.value else {
-                return Err(about.error(Failure::Transient, String::new(), "ARM answered with a list that has no value".into()));
+                return Err(about.error(
+                    Failure::Transient,
+                    String::new(),
+                    "ARM answered with a list that has no value".into(),
+                ));
             };
             items.extend(value);
             match page.next_link.filter(|next| !next.is_empty()) {

@@ -10,9 +10,9 @@ use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::http::{ClientOptions, RetryOptions, Transport};
 use azure_identity::{
-    AzureCliCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
-    ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
-    UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    AzureCliCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
+    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
 };
 use signalr_private_link_core::message::safe;
 
@@ -138,10 +138,7 @@ impl TokenSource {
         let answer = tokio::time::timeout(DEADLINE, source.get_token(&scopes, None)).await;
         let said = || self.refusal.lock().ok().and_then(|r| r.clone());
         match answer {
-            Ok(Ok(token)) => Ok(Token {
-                secret: token.token.secret().into(),
-                expires: token.expires_on.into(),
-            }),
+            Ok(Ok(token)) => Ok(Token { secret: token.token.secret().into(), expires: token.expires_on.into() }),
             Ok(Err(error)) => {
                 // A credential that failed may hold a stale secret or file: make it anew.
                 *credential = None;
@@ -193,7 +190,8 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn required(name: &str, kind: &str) -> anyhow::Result<String> {
-    variable(name).with_context(|| format!("the credential {kind} needs the environment variable {name}, which is not set"))
+    variable(name)
+        .with_context(|| format!("the credential {kind} needs the environment variable {name}, which is not set"))
 }
 
 /// What `auto` means: the most specific thing that the environment holds.
@@ -238,7 +236,6 @@ fn credential(
                 client_id: Some(required("AZURE_CLIENT_ID", kind)?),
                 tenant_id: Some(required("AZURE_TENANT_ID", kind)?),
                 token_file_path: Some(file.clone().into()),
-                ..WorkloadIdentityCredentialOptions::default()
             };
             WorkloadIdentityCredential::new(Some(options))
                 .with_context(|| format!("workload identity with AZURE_FEDERATED_TOKEN_FILE={file}"))?

@@ -30,8 +30,8 @@ pub fn http_client(settings: &CloudSettings) -> anyhow::Result<reqwest::Client> 
         let name = path.display();
         let pem = std::fs::read(path)
             .with_context(|| format!("--ca-file {name} cannot be read; give the path of a PEM file"))?;
-        let roots = reqwest::Certificate::from_pem_bundle(&pem)
-            .with_context(|| format!("--ca-file {name} is not PEM"))?;
+        let roots =
+            reqwest::Certificate::from_pem_bundle(&pem).with_context(|| format!("--ca-file {name} is not PEM"))?;
         anyhow::ensure!(
             !roots.is_empty(),
             "--ca-file {name} holds no certificate; expected at least one block -----BEGIN CERTIFICATE-----"

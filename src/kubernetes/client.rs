@@ -13,21 +13,24 @@ pub async fn connect() -> anyhow::Result<Client> {
     let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     let explicit = std::env::var("KUBECONFIG").ok().filter(|paths| !paths.is_empty());
     let mut config = match (&explicit, in_pod) {
-        (None, true) => Config::incluster().context(
-            "the pod's service account cannot be read (/var/run/secrets/kubernetes.io/serviceaccount)",
-        )?,
+        (None, true) => Config::incluster()
+            .context("the pod's service account cannot be read (/var/run/secrets/kubernetes.io/serviceaccount)")?,
         _ => {
             let file = match &explicit {
                 Some(paths) => {
                     let first_bad = std::env::split_paths(paths).find(|p| std::fs::File::open(p).is_err());
                     if let Some(path) = first_bad {
-                        anyhow::bail!("KUBECONFIG names {}, which cannot be read; give the path of a kubeconfig file", path.display());
+                        anyhow::bail!(
+                            "KUBECONFIG names {}, which cannot be read; give the path of a kubeconfig file",
+                            path.display()
+                        );
                     }
-                    Kubeconfig::from_env().with_context(|| format!("KUBECONFIG={paths} is not a kubeconfig"))?.unwrap_or_default()
+                    Kubeconfig::from_env()
+                        .with_context(|| format!("KUBECONFIG={paths} is not a kubeconfig"))?
+                        .unwrap_or_default()
                 }
-                None => Kubeconfig::read().context(
-                    "no cluster is configured: set KUBECONFIG, or write ~/.kube/config, or run in a pod",
-                )?,
+                None => Kubeconfig::read()
+                    .context("no cluster is configured: set KUBECONFIG, or write ~/.kube/config, or run in a pod")?,
             };
             Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
                 .await

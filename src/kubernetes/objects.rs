@@ -93,10 +93,8 @@ impl Objects {
             return Ok(());
         };
         let path = format!("/metadata/finalizers/{index}");
-        let patch = vec![
-            json!({"op": "test", "path": path, "value": FINALIZER}),
-            json!({"op": "remove", "path": path}),
-        ];
+        let patch =
+            vec![json!({"op": "test", "path": path, "value": FINALIZER}), json!({"op": "remove", "path": path})];
         self.patch(object, patch).await
     }
 
@@ -137,11 +135,8 @@ impl Objects {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let policies: Api<ApprovalPolicy> = Api::all(self.client.clone());
         let parameters = ListParams::default();
-        let (namespace, policies) = futures::future::join(
-            within(namespaces.get(namespace)),
-            within(policies.list(&parameters)),
-        )
-        .await;
+        let (namespace, policies) =
+            futures::future::join(within(namespaces.get(namespace)), within(policies.list(&parameters))).await;
         let (namespace, policies) = (namespace?, policies?);
         Ok(Permissions {
             terminating: namespace.metadata.deletion_timestamp.is_some(),

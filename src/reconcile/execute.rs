@@ -52,7 +52,9 @@ pub(super) async fn execute(
 ) -> Outcome {
     let parent = match action {
         Action::AddFinalizer => return kubernetes(context.objects.add_finalizer(object).await),
-        Action::RemoveFinalizer => return kubernetes(context.objects.remove_finalizer(object).await),
+        Action::RemoveFinalizer => {
+            return kubernetes(context.objects.remove_finalizer(object).await);
+        }
         Action::PutLink { .. } | Action::DeleteLink { .. } => desired.link.signalr().key().to_owned(),
         Action::Decide(decision) => decision.connection.vault().key().to_owned(),
     };
@@ -132,8 +134,7 @@ async fn put(
     Ok(match context.arm.put_link(&desired.link, &desired.vault, &desired.group_id, &message).await {
         Ok((link, operation)) => {
             context.lanes.occupy(signalr.key(), key);
-            let followed = operation
-                .map(|url| FollowedOperation::new(OperationKind::Put, desired.link.clone(), url));
+            let followed = operation.map(|url| FollowedOperation::new(OperationKind::Put, desired.link.clone(), url));
             context.memories.follow(key, followed);
             Outcome::Applied(Some(Box::new(link)))
         }
@@ -177,8 +178,8 @@ async fn delete(
     Ok(match context.arm.delete_link(&desired.link).await {
         Ok(operation) => {
             context.lanes.occupy(signalr.key(), key);
-            let followed = operation
-                .map(|url| FollowedOperation::new(OperationKind::Delete, desired.link.clone(), url));
+            let followed =
+                operation.map(|url| FollowedOperation::new(OperationKind::Delete, desired.link.clone(), url));
             context.memories.follow(key, followed);
             Outcome::Applied(None)
         }
@@ -209,8 +210,7 @@ async fn decide(
         // M4: the link is still this incarnation, with this nonce, and still pending.
         match context.arm.get_link(&desired.link).await? {
             (Some(link), _)
-                if link.message == decision.message
-                    && approval::m1_link_is_ours(desired, &link, &decision.marker) => {}
+                if link.message == decision.message && approval::m1_link_is_ours(desired, &link, &decision.marker) => {}
             _ => return Stop::because("the link is not the one that was decided on"),
         }
     }

@@ -46,12 +46,7 @@ impl Lanes {
     /// Lanes that wake objects through `wake`; `pace` scales the rest after an operation.
     #[must_use]
     pub fn new(wake: mpsc::UnboundedSender<ObjectKey>, pace: f64) -> Self {
-        Self {
-            locks: Mutex::default(),
-            lanes: Arc::default(),
-            wake,
-            rest: REST.mul_f64(pace).max(LEAST_REST),
-        }
+        Self { locks: Mutex::default(), lanes: Arc::default(), wake, rest: REST.mul_f64(pace).max(LEAST_REST) }
     }
 
     /// Holds the lane of a parent for the last reads before a write and the write itself.

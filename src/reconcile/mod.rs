@@ -102,7 +102,9 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
             context.lanes.forget(key);
             return None;
         }
-        Err(error) => return Some(kubernetes_failed(context, key, "reading the object", &error)),
+        Err(error) => {
+            return Some(kubernetes_failed(context, key, "reading the object", &error));
+        }
     };
     context.memories.meet(key, &object);
     let desired = match api::desired(&object, context.limits) {
@@ -172,9 +174,7 @@ async fn tell(
     match report::report(context, object, Some(desired), said.report, said.stale).await {
         Ok(()) => context
             .memories
-            .delay(key, Some(said.report.reason), |attempt| {
-                delay(context, desired, Some(said.report), again, attempt)
-            })
+            .delay(key, Some(said.report.reason), |attempt| delay(context, desired, Some(said.report), again, attempt))
             .unwrap_or(AFTER_PANIC),
         Err(error) => kubernetes_failed(context, key, "writing the status", &error),
     }
@@ -229,7 +229,9 @@ fn kubernetes_failed(context: &Context, key: &ObjectKey, doing: &str, error: &Ku
     match error {
         // Another version: the next pass reads it.
         KubeFailure::Changed => tracing::debug!(object = %key, doing, %error, "looking again"),
-        _ => tracing::warn!(object = %key, doing, %error, "the API server did not do it; trying again"),
+        _ => {
+            tracing::warn!(object = %key, doing, %error, "the API server did not do it; trying again")
+        }
     }
     context
         .memories

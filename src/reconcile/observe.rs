@@ -58,13 +58,7 @@ fn rivals(context: &Context, desired: &Desired) -> Vec<Rival> {
 }
 
 /// Makes the read that the plan asked for.
-pub(super) async fn read(
-    context: &Context,
-    key: &ObjectKey,
-    desired: &Desired,
-    observed: &mut Observed,
-    read: Read,
-) {
+pub(super) async fn read(context: &Context, key: &ObjectKey, desired: &Desired, observed: &mut Observed, read: Read) {
     match read {
         Read::Operation => observed.operation = operation(context, key).await,
         Read::Links => {
@@ -100,7 +94,12 @@ async fn operation(context: &Context, key: &ObjectKey) -> Reading<Operation> {
 }
 
 fn gather(desired: &Desired) -> Duration {
-    if desired.remembered.ready == Some(true) { GATHER_SETTLED } else { GATHER }
+    if desired.remembered.ready == Some(true) {
+        let period = desired.sync_period.mul_f64(desired.limits.pace);
+        GATHER_SETTLED.min(period / 20).max(GATHER)
+    } else {
+        GATHER
+    }
 }
 
 async fn links(context: &Context, desired: &Desired) -> Reading<Links> {
@@ -124,14 +123,16 @@ pub(super) async fn permissions(context: &Context, namespace: &str) -> Result<Pe
         failure: Failure::Transient,
         code: String::new(),
         message: format!("the API server: {error}"),
-        doing: format!("reading the namespace {namespace} and the approval policies"),
+        doing: format!("reading the namespace {namespace} and the approval policies").into(),
         action: "",
-        scope: String::new(),
+        scope: "".into(),
     })
 }
 
 fn own_link<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Link> {
-    let Reading::Known(links) = &observed.links else { return None };
+    let Reading::Known(links) = &observed.links else {
+        return None;
+    };
     links.links.iter().find(|link| link.name.eq_ignore_ascii_case(desired.link.name()))
 }
 
@@ -153,7 +154,9 @@ fn sighting(
     observed: &Observed,
     begun: Instant,
 ) -> Option<Sighting> {
-    let Reading::Known(vault) = &observed.connections else { return None };
+    let Reading::Known(vault) = &observed.connections else {
+        return None;
+    };
     let link = own_link(desired, observed)?;
     if link.provisioning != Provisioning::Succeeded {
         return None;
@@ -180,9 +183,8 @@ pub(super) fn settle_lane(context: &Context, key: &ObjectKey, desired: &Desired,
     }
     let ended = match (&observed.operation, &observed.links) {
         (Reading::Known(Operation::Succeeded | Operation::Failed(_)), _) => true,
-        (_, Reading::Known(_)) => own_link(desired, observed).is_none_or(|link| {
-            !matches!(link.provisioning, Provisioning::InProgress(_) | Provisioning::Deleting)
-        }),
+        (_, Reading::Known(_)) => own_link(desired, observed)
+            .is_none_or(|link| !matches!(link.provisioning, Provisioning::InProgress(_) | Provisioning::Deleting)),
         _ => false,
     };
     if ended {

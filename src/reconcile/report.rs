@@ -36,8 +36,12 @@ pub(super) async fn report(
     let now = ready_reason(&next);
     if before != now {
         tracing::info!(
-            namespace = object.metadata.namespace, name = object.metadata.name,
-            from = before, to = now, message = report.message, "the reason changed"
+            namespace = object.metadata.namespace,
+            name = object.metadata.name,
+            from = before,
+            to = now,
+            message = report.message,
+            "the reason changed"
         );
         let severity = match report.progress() {
             Progress::Failed => EventType::Warning,
@@ -54,13 +58,10 @@ fn ready_reason(status: &SignalRSharedPrivateLinkStatus) -> Option<&str> {
 }
 
 /// One Event and one line per approval and revocation: who, what, and why.
-pub(super) async fn audit(
-    context: &Context,
-    object: &SignalRSharedPrivateLink,
-    action: &Action,
-    outcome: &Outcome,
-) {
-    let (Action::Decide(decision), Outcome::Applied(_)) = (action, outcome) else { return };
+pub(super) async fn audit(context: &Context, object: &SignalRSharedPrivateLink, action: &Action, outcome: &Outcome) {
+    let (Action::Decide(decision), Outcome::Applied(_)) = (action, outcome) else {
+        return;
+    };
     let policy = decision.policy.as_ref().map_or_else(|| "none".to_owned(), |p| p.reference());
     let (severity, reason, verb) = match decision.verdict {
         Verdict::Approved => (EventType::Normal, "ConnectionApproved", "Approved"),
@@ -80,13 +81,7 @@ pub(super) async fn audit(
 }
 
 /// Publishes an Event; that it could not be published is told and forgotten.
-async fn publish(
-    context: &Context,
-    object: &SignalRSharedPrivateLink,
-    type_: EventType,
-    reason: &str,
-    note: &str,
-) {
+async fn publish(context: &Context, object: &SignalRSharedPrivateLink, type_: EventType, reason: &str, note: &str) {
     let event = Event {
         type_,
         reason: reason.to_owned(),

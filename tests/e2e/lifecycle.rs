@@ -45,7 +45,8 @@ fn manual_approval_reaches_ready_and_deletion_ends() {
         assert_eq!(ready.pointer("/status/provisioningState").unwrap(), "Succeeded");
         assert_eq!(ready.pointer("/status/connectionState").unwrap(), "Approved");
         assert!(condition(&ready, "Reconciling").is_none());
-        let resource_version: u64 = ready.pointer("/metadata/resourceVersion").unwrap().as_str().unwrap().parse().unwrap();
+        let resource_version: u64 =
+            ready.pointer("/metadata/resourceVersion").unwrap().as_str().unwrap().parse().unwrap();
         assert!(resource_version > 0);
 
         scene.cluster.kubectl_ok(&["delete", "spl", "kv-pe", "-n", ns, "--wait=false"]).unwrap();
@@ -87,7 +88,8 @@ fn automatic_approval_needs_a_policy_and_leaves_strangers_alone() {
         let description = approved["description"].as_str().unwrap();
         assert!(description.contains(" approved for automatic/kv-pe "), "{description}");
 
-        let events = scene.cluster.kubectl_ok(&["get", "events", "-n", ns, "-o", "jsonpath={.items[*].reason}"]).unwrap();
+        let events =
+            scene.cluster.kubectl_ok(&["get", "events", "-n", ns, "-o", "jsonpath={.items[*].reason}"]).unwrap();
         assert_eq!(events.matches("ConnectionApproved").count(), 1, "{events}");
     });
 }
@@ -147,7 +149,8 @@ fn kill_9_at_any_moment_ends_in_the_same_state_with_one_put() {
         scene.until_reason(ns, "kv-pe", "Approved", LIMIT).await.unwrap();
         let writes = scene.azure.writes().await.unwrap();
         let count = |kind: &str| {
-            let ours = |w: &&Value| w["kind"] == kind && w["by"] == "arm" && w["id"].as_str().unwrap().contains("killed-");
+            let ours =
+                |w: &&Value| w["kind"] == kind && w["by"] == "arm" && w["id"].as_str().unwrap().contains("killed-");
             writes.iter().filter(ours).count()
         };
         assert_eq!((count("link"), count("connection")), (1, 1), "one PUT, one approval");

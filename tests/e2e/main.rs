@@ -56,7 +56,10 @@ fn operator(scene: &Scene, namespace: &str) -> Operator {
 
 fn settings(scene: &Scene, namespace: &str) -> Settings<'static> {
     let mut settings = Settings::new(binary(), &scene.cluster, &scene.azure, PACE);
-    settings.flags.extend(["--watch-namespaces", namespace, "--log-level", "debug,hyper=info,h2=info,tower=info,kube=info,rustls=info"].map(str::to_owned));
+    settings.flags.extend(
+        ["--watch-namespaces", namespace, "--log-level", "debug,hyper=info,h2=info,tower=info,kube=info,rustls=info"]
+            .map(str::to_owned),
+    );
     settings.log = scene.cluster.directory().join(format!("operator-{namespace}.log"));
     settings
 }

@@ -143,8 +143,12 @@ fn route(sim: &Sim, call: &Call) -> Answer {
 fn look(sim: &Sim, call: &Call, what: &str) -> Value {
     let state = sim.state();
     match what {
-        "state" => json!({"signalrs": state.world.signalrs, "vaults": state.world.vaults, "timings": state.world.timings, "quirks": state.world.quirks}),
-        "truth" => json!({"writes": state.world.truth.writes, "strangersApproved": state.world.truth.strangers_approved()}),
+        "state" => {
+            json!({"signalrs": state.world.signalrs, "vaults": state.world.vaults, "timings": state.world.timings, "quirks": state.world.quirks})
+        }
+        "truth" => {
+            json!({"writes": state.world.truth.writes, "strangersApproved": state.world.truth.strangers_approved()})
+        }
         "requests" => {
             let since = call.query("since").and_then(|number| number.parse().ok()).unwrap_or(0);
             json!(state.requests.since(since).collect::<Vec<_>>())
@@ -205,12 +209,15 @@ fn decide(sim: &Sim, call: &Call, status: &str) -> Answer {
             let vault = found(state.world.vaults.get(&key(vault)), "such vault")?;
             let words = decide.message.as_deref().unwrap_or_default();
             let pending = |c: &&Connection| {
-                c.status.as_deref() == Some("Pending") && c.description.as_deref().unwrap_or_default().starts_with(words)
+                c.status.as_deref() == Some("Pending")
+                    && c.description.as_deref().unwrap_or_default().starts_with(words)
             };
             let matching: Vec<&Connection> = vault.connections.values().filter(pending).collect();
             match matching.as_slice() {
                 [one] => format!("{}/privateEndpointConnections/{}", vault.id, one.name),
-                other => return Err((409, format!("{} pending connections match; give id", other.len()))),
+                other => {
+                    return Err((409, format!("{} pending connections match; give id", other.len())));
+                }
             }
         }
         (None, None) => return Err((400, "give id, or vault and message".to_owned())),
@@ -225,7 +232,10 @@ fn connections(sim: &Sim, call: &Call, path: &str) -> Answer {
     match path {
         "connections/remove" => {
             let ById { id } = body(call)?;
-            found(state.world.remove_connection(&id, "control", Timestamp::now()).then_some(json!({})), "such connection")
+            found(
+                state.world.remove_connection(&id, "control", Timestamp::now()).then_some(json!({})),
+                "such connection",
+            )
         }
         "connections/repoint" => {
             let Repoint { id, private_endpoint_id } = body(call)?;
@@ -290,7 +300,9 @@ fn links(sim: &Sim, call: &Call, path: &str) -> Answer {
                 "Succeeded" => Outcome::Succeeded,
                 "Never" => Outcome::Never,
                 "Failed" | "Canceled" => Outcome::Bad { status: outcome, code, message },
-                other => return Err((400, format!("outcome {other:?} is not Succeeded, Failed, Canceled or Never"))),
+                other => {
+                    return Err((400, format!("outcome {other:?} is not Succeeded, Failed, Canceled or Never")));
+                }
             };
             state.world.outcomes.insert(key(&id), outcome);
             Ok(json!({}))

@@ -27,11 +27,15 @@ fn refuse(status: u16, error: &str, code: u32, text: &str) -> Reply {
     let (trace, correlation) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
     let timestamp = Timestamp::now().strftime("%Y-%m-%d %H:%M:%SZ").to_string();
     // Entra's descriptions end in lines of their own: clients have to cope with the escapes.
-    let description = format!("AADSTS{code}: {text}\r\nTrace ID: {trace}\r\nCorrelation ID: {correlation}\r\nTimestamp: {timestamp}");
-    Reply::json(status, json!({
-        "error": error, "error_description": description, "error_codes": [code], "timestamp": timestamp,
-        "trace_id": trace, "correlation_id": correlation,
-    }))
+    let description =
+        format!("AADSTS{code}: {text}\r\nTrace ID: {trace}\r\nCorrelation ID: {correlation}\r\nTimestamp: {timestamp}");
+    Reply::json(
+        status,
+        json!({
+            "error": error, "error_description": description, "error_codes": [code], "timestamp": timestamp,
+            "trace_id": trace, "correlation_id": correlation,
+        }),
+    )
 }
 
 fn token(sim: &Sim, tenant: &str, call: &Call) -> Reply {
@@ -39,37 +43,67 @@ fn token(sim: &Sim, tenant: &str, call: &Call) -> Reply {
         url::form_urlencoded::parse(&call.body).into_owned().collect();
     let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
     if !tenant.eq_ignore_ascii_case(&sim.config.tenant_id) {
-        return refuse(400, "invalid_request", 90002, &format!("Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud."));
+        return refuse(
+            400,
+            "invalid_request",
+            90002,
+            &format!(
+                "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud."
+            ),
+        );
     }
     if field("grant_type") != "client_credentials" {
         return refuse(400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type.");
     }
     let client = field("client_id");
     if !client.eq_ignore_ascii_case(&sim.config.client_id) {
-        return refuse(400, "unauthorized_client", 700016, &format!("Application with identifier '{client}' was not found in the directory 'azure-sim'."));
+        return refuse(
+            400,
+            "unauthorized_client",
+            700016,
+            &format!("Application with identifier '{client}' was not found in the directory 'azure-sim'."),
+        );
     }
     let refusal = if form.contains_key("client_assertion") {
         assertion(sim, field("client_assertion")).err()
     } else if field("client_secret") == sim.config.client_secret {
         None
     } else {
-        Some(refuse(401, "invalid_client", 7000215, &format!("Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{client}'.")))
+        Some(refuse(
+            401,
+            "invalid_client",
+            7000215,
+            &format!(
+                "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{client}'."
+            ),
+        ))
     };
     if let Some(refusal) = refusal {
         return refusal;
     }
     let scope = field("scope");
-    if !audiences(sim).iter().any(|audience| scope.trim_end_matches("/.default").trim_end_matches('/') == audience.trim_end_matches('/')) {
-        return refuse(400, "invalid_resource", 500011, &format!("The resource principal named {scope} was not found in the tenant named azure-sim."));
+    if !audiences(sim)
+        .iter()
+        .any(|audience| scope.trim_end_matches("/.default").trim_end_matches('/') == audience.trim_end_matches('/'))
+    {
+        return refuse(
+            400,
+            "invalid_resource",
+            500011,
+            &format!("The resource principal named {scope} was not found in the tenant named azure-sim."),
+        );
     }
     let lifetime = sim.config.token_lifetime;
     let expires = Timestamp::now().checked_add(SignedDuration::from_secs(lifetime)).unwrap_or(Timestamp::MAX);
     let token = format!("{}.{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
     let issued = Issued { client_id: client.to_owned(), expires };
     sim.state().tokens.insert(token.clone(), issued);
-    Reply::json(200, json!({
-        "token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token,
-    }))
+    Reply::json(
+        200,
+        json!({
+            "token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token,
+        }),
+    )
 }
 
 /// What a token may be for.
@@ -87,7 +121,14 @@ struct Claims {
 
 /// A federated assertion: signed by the configured key, for the configured subject, not expired.
 fn assertion(sim: &Sim, assertion: &str) -> Result<(), Reply> {
-    let invalid = |why: &str| refuse(401, "invalid_client", 700_211, &format!("No matching federated identity record found for presented assertion: {why}."));
+    let invalid = |why: &str| {
+        refuse(
+            401,
+            "invalid_client",
+            700_211,
+            &format!("No matching federated identity record found for presented assertion: {why}."),
+        )
+    };
     let claims = match &sim.issuer_key {
         Some(pem) => {
             let (algorithm, key) = match (DecodingKey::from_ec_pem(pem), DecodingKey::from_rsa_pem(pem)) {
@@ -103,7 +144,11 @@ fn assertion(sim: &Sim, assertion: &str) -> Result<(), Reply> {
                 .map_err(|error| invalid(&error.to_string()))?
                 .claims
         }
-        None => jsonwebtoken::dangerous::insecure_decode::<Claims>(assertion).map_err(|error| invalid(&error.to_string()))?.claims,
+        None => {
+            jsonwebtoken::dangerous::insecure_decode::<Claims>(assertion)
+                .map_err(|error| invalid(&error.to_string()))?
+                .claims
+        }
     };
     if claims.exp <= Timestamp::now().as_second() {
         return Err(refuse(401, "invalid_client", 700_024, "Client assertion is not within its valid time range."));
@@ -116,23 +161,29 @@ fn assertion(sim: &Sim, assertion: &str) -> Result<(), Reply> {
 
 fn configuration(sim: &Sim, tenant: &str) -> Reply {
     let base = format!("{}/{tenant}", sim.endpoint);
-    Reply::json(200, json!({
-        "token_endpoint": format!("{base}/oauth2/v2.0/token"),
-        "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
-        "device_authorization_endpoint": format!("{base}/oauth2/v2.0/devicecode"),
-        "issuer": format!("{base}/v2.0"),
-        "jwks_uri": format!("{base}/discovery/v2.0/keys"),
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
-        "response_types_supported": ["code"], "subject_types_supported": ["pairwise"],
-        "id_token_signing_alg_values_supported": ["RS256"], "scopes_supported": ["openid"],
-    }))
+    Reply::json(
+        200,
+        json!({
+            "token_endpoint": format!("{base}/oauth2/v2.0/token"),
+            "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
+            "device_authorization_endpoint": format!("{base}/oauth2/v2.0/devicecode"),
+            "issuer": format!("{base}/v2.0"),
+            "jwks_uri": format!("{base}/discovery/v2.0/keys"),
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
+            "response_types_supported": ["code"], "subject_types_supported": ["pairwise"],
+            "id_token_signing_alg_values_supported": ["RS256"], "scopes_supported": ["openid"],
+        }),
+    )
 }
 
 fn instance(sim: &Sim) -> Reply {
     let host = sim.endpoint.trim_start_matches("https://");
     let metadata: Value = json!([{"preferred_network": host, "preferred_cache": host, "aliases": [host]}]);
-    Reply::json(200, json!({
-        "tenant_discovery_endpoint": format!("{}/{}/v2.0/.well-known/openid-configuration", sim.endpoint, sim.config.tenant_id),
-        "api-version": "1.1", "metadata": metadata,
-    }))
+    Reply::json(
+        200,
+        json!({
+            "tenant_discovery_endpoint": format!("{}/{}/v2.0/.well-known/openid-configuration", sim.endpoint, sim.config.tenant_id),
+            "api-version": "1.1", "metadata": metadata,
+        }),
+    )
 }

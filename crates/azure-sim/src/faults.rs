@@ -128,9 +128,10 @@ impl Effect {
                     None => reply,
                 })
             }
-            Self::Body { status, body } => {
-                Some(Reply { status: *status, headers: Vec::new(), body: Some(Value::String(body.clone())) }.with("x-azure-sim-raw", "1"))
-            }
+            Self::Body { status, body } => Some(
+                Reply { status: *status, headers: Vec::new(), body: Some(Value::String(body.clone())) }
+                    .with("x-azure-sim-raw", "1"),
+            ),
             Self::Reset | Self::Hang | Self::Delay { .. } => None,
         }
     }

@@ -83,11 +83,15 @@ impl Server {
             std::fs::write(path, &ca).with_context(|| format!("--ca-file {} cannot be written", path.display()))?;
         }
         let issuer_key = match &config.federated_issuer_key {
-            Some(path) => Some(std::fs::read(path).with_context(|| format!("--federated-issuer-key {} cannot be read", path.display()))?),
+            Some(path) => Some(
+                std::fs::read(path)
+                    .with_context(|| format!("--federated-issuer-key {} cannot be read", path.display()))?,
+            ),
             None => None,
         };
         let listener = TcpListener::bind(config.listen).await.with_context(|| format!("--listen {}", config.listen))?;
-        let control = TcpListener::bind(config.control).await.with_context(|| format!("--control {}", config.control))?;
+        let control =
+            TcpListener::bind(config.control).await.with_context(|| format!("--control {}", config.control))?;
         let endpoint = format!("https://localhost:{}", listener.local_addr()?.port());
         let control_address = control.local_addr()?;
         let sim = Arc::new(Sim::new(config, endpoint, issuer_key));
@@ -138,7 +142,9 @@ async fn serve_azure(listener: TcpListener, acceptor: TlsAcceptor, sim: Arc<Sim>
         while connections.try_join_next().is_some() {}
         let (acceptor, sim) = (acceptor.clone(), sim.clone());
         connections.spawn(async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let Ok(stream) = acceptor.accept(stream).await else {
+                return;
+            };
             let service = service_fn(move |request| azure(sim.clone(), request));
             let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });

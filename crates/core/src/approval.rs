@@ -12,9 +12,7 @@ use jiff::Timestamp;
 use crate::action::Decision;
 use crate::desired::{Desired, Limits};
 use crate::marker::{ApprovalRecord, Marker, Verdict, endpoint_hash};
-use crate::observed::{
-    Connection, ConnectionState, Connections, Link, Permissions, Provisioning, Sighting,
-};
+use crate::observed::{Connection, ConnectionState, Connections, Link, Permissions, Provisioning, Sighting};
 use crate::policy::{OnUnconfirmed, Policy};
 use crate::resource_id::EndpointId;
 
@@ -52,29 +50,18 @@ pub fn m1_link_is_ours(desired: &Desired, link: &Link, own: &Marker) -> bool {
 /// M2: the connection is pending and its description equals the whole message. Equal, not
 /// contains: a copy with other white space or letter case is somebody else's.
 fn m2_carries_our_message(connection: &Connection, link: &Link) -> bool {
-    connection.state == ConnectionState::Pending
-        && connection.description == link.message
-        && !link.message.is_empty()
+    connection.state == ConnectionState::Pending && connection.description == link.message && !link.message.is_empty()
 }
 
 /// Finds our request among all connections of the vault.
 #[must_use]
-pub fn find<'a>(
-    desired: &Desired,
-    link: &Link,
-    own: Option<&Marker>,
-    vault: &'a Connections,
-) -> Match<'a> {
+pub fn find<'a>(desired: &Desired, link: &Link, own: Option<&Marker>, vault: &'a Connections) -> Match<'a> {
     if let Some(own) = own {
         // A pending connection with such a text is a copy: our own writes leave none pending.
-        let record = vault
-            .connections
-            .iter()
-            .filter(|c| c.state != ConnectionState::Pending)
-            .find_map(|c| {
-                let record = ApprovalRecord::parse(&c.description).filter(|r| r.is_of(own))?;
-                Some((c, record))
-            });
+        let record = vault.connections.iter().filter(|c| c.state != ConnectionState::Pending).find_map(|c| {
+            let record = ApprovalRecord::parse(&c.description).filter(|r| r.is_of(own))?;
+            Some((c, record))
+        });
         match record {
             Some((connection, record)) if record.verdict == Verdict::Revoked => {
                 return Match::Revoked(connection, record);
@@ -87,8 +74,7 @@ pub fn find<'a>(
             None => {}
         }
     }
-    let pending: Vec<&Connection> =
-        vault.connections.iter().filter(|c| m2_carries_our_message(c, link)).collect();
+    let pending: Vec<&Connection> = vault.connections.iter().filter(|c| m2_carries_our_message(c, link)).collect();
     match pending.as_slice() {
         [] => decided_by_somebody(desired, link, vault).map_or(Match::None, Match::Decided),
         // A connection without a readable endpoint fails M3 whatever the policy says.
@@ -102,25 +88,16 @@ pub fn find<'a>(
 
 /// A connection that somebody decided on: the one matched earlier with its endpoint, whatever its
 /// description says now; or one that still carries our message.
-fn decided_by_somebody<'a>(
-    desired: &Desired,
-    link: &Link,
-    vault: &'a Connections,
-) -> Option<&'a Connection> {
+fn decided_by_somebody<'a>(desired: &Desired, link: &Link, vault: &'a Connections) -> Option<&'a Connection> {
     let decided = |c: &&Connection| {
-        matches!(
-            c.state,
-            ConnectionState::Approved | ConnectionState::Rejected | ConnectionState::Disconnected
-        )
+        matches!(c.state, ConnectionState::Approved | ConnectionState::Rejected | ConnectionState::Disconnected)
     };
     let remembered = desired.remembered.connection.as_ref();
     vault
         .connections
         .iter()
         .filter(decided)
-        .find(|c| {
-            remembered.is_some_and(|(id, endpoint)| c.id == *id && c.endpoint.as_ref() == Some(endpoint))
-        })
+        .find(|c| remembered.is_some_and(|(id, endpoint)| c.id == *id && c.endpoint.as_ref() == Some(endpoint)))
         .or_else(|| {
             let mut same = vault
                 .connections
@@ -176,20 +153,16 @@ pub fn permitting_policy<'p>(
     if permitting.is_empty() {
         return Err(Denial::NoPolicy);
     }
-    permitting.iter().find(|p| p.lists_subscription_of(endpoint)).copied().ok_or_else(|| {
-        Denial::EndpointElsewhere { policies: permitting.iter().map(|p| p.name.clone()).collect() }
-    })
+    permitting
+        .iter()
+        .find(|p| p.lists_subscription_of(endpoint))
+        .copied()
+        .ok_or_else(|| Denial::EndpointElsewhere { policies: permitting.iter().map(|p| p.name.clone()).collect() })
 }
 
 /// The approval of a connection that passed every rule.
 #[must_use]
-pub fn approve(
-    link: &Link,
-    own: &Marker,
-    connection: &Connection,
-    endpoint: &EndpointId,
-    policy: &Policy,
-) -> Decision {
+pub fn approve(link: &Link, own: &Marker, connection: &Connection, endpoint: &EndpointId, policy: &Policy) -> Decision {
     Decision {
         verdict: Verdict::Approved,
         connection: connection.id.clone(),
@@ -227,13 +200,10 @@ pub fn m7_unconfirmed(
     vault: &Connections,
     permissions: &Permissions,
 ) -> Option<(Unconfirmed, OnUnconfirmed)> {
-    let policy = permissions
-        .policies
-        .iter()
-        .find(|p| connection.endpoint.as_ref().is_some_and(|e| p.lists_subscription_of(e)));
+    let policy =
+        permissions.policies.iter().find(|p| connection.endpoint.as_ref().is_some_and(|e| p.lists_subscription_of(e)));
     let on_unconfirmed = policy.map_or(OnUnconfirmed::Revoke, |p| p.on_unconfirmed);
-    let limit =
-        limits.confirm_within(policy.map_or(CONFIRM_WITHIN_WITHOUT_POLICY, |p| p.confirm_within));
+    let limit = limits.confirm_within(policy.map_or(CONFIRM_WITHIN_WITHOUT_POLICY, |p| p.confirm_within));
     let waited = vault.date.and_then(|date| elapsed(record.at, date));
     let why = if connection.endpoint.as_ref().map(endpoint_hash).as_ref() != Some(&record.endpoint_hash) {
         Unconfirmed::EndpointChanged
@@ -257,13 +227,7 @@ fn elapsed(from: Timestamp, to: Timestamp) -> Option<Duration> {
 
 /// The revocation of an approval of ours.
 #[must_use]
-pub fn revoke(
-    link: &Link,
-    own: &Marker,
-    connection: &Connection,
-    endpoint: &EndpointId,
-    because: String,
-) -> Decision {
+pub fn revoke(link: &Link, own: &Marker, connection: &Connection, endpoint: &EndpointId, because: String) -> Decision {
     Decision {
         verdict: Verdict::Revoked,
         connection: connection.id.clone(),

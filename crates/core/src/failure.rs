@@ -95,11 +95,11 @@ pub struct ArmError {
     /// ARM's message, or what the network said.
     pub message: String,
     /// What was being done, as a phrase: `reading the links of contoso-signalr`.
-    pub doing: String,
+    pub doing: Box<str>,
     /// The action that the call needs, as a role definition names it.
     pub action: &'static str,
     /// The resource id whose scope the action is needed at.
-    pub scope: String,
+    pub scope: Box<str>,
 }
 
 /// How a mutating call ended.

@@ -65,8 +65,7 @@ impl Nonce {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        (text.len() == NONCE_LENGTH && text.bytes().all(|b| NONCE_ALPHABET.contains(&b)))
-            .then(|| Self(text.to_owned()))
+        (text.len() == NONCE_LENGTH && text.bytes().all(|b| NONCE_ALPHABET.contains(&b))).then(|| Self(text.to_owned()))
     }
 }
 

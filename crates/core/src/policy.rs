@@ -68,10 +68,7 @@ impl Policy {
     #[must_use]
     pub fn permits(&self, desired: &Desired, labels: &[(String, String)]) -> bool {
         let namespace = self.namespaces.contains(&desired.object.namespace)
-            || self
-                .selector
-                .as_ref()
-                .is_some_and(|all| !all.is_empty() && all.iter().all(|one| one.holds(labels)));
+            || self.selector.as_ref().is_some_and(|all| !all.is_empty() && all.iter().all(|one| one.holds(labels)));
         let signalr: SignalRId = desired.link.signalr();
         let vault: &VaultId = &desired.vault;
         namespace
@@ -82,9 +79,7 @@ impl Policy {
     /// Rule M3: whether the endpoint's subscription is one that the policy lists.
     #[must_use]
     pub fn lists_subscription_of(&self, endpoint: &EndpointId) -> bool {
-        self.endpoint_subscriptions
-            .iter()
-            .any(|s| s == "*" || s.eq_ignore_ascii_case(endpoint.subscription()))
+        self.endpoint_subscriptions.iter().any(|s| s == "*" || s.eq_ignore_ascii_case(endpoint.subscription()))
     }
 
     /// `<name>@<generation>`, as `status` and Events write it.

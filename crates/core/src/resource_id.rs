@@ -42,10 +42,7 @@ struct Shape {
 }
 
 /// The next segment, which has to be `expected` in any letter case.
-fn keyword<'a>(
-    segments: &mut impl Iterator<Item = &'a str>,
-    expected: &str,
-) -> Result<(), String> {
+fn keyword<'a>(segments: &mut impl Iterator<Item = &'a str>, expected: &str) -> Result<(), String> {
     match segments.next() {
         Some(found) if found.eq_ignore_ascii_case(expected) => Ok(()),
         Some(found) => Err(format!("{found:?} stands where {expected:?} belongs")),
@@ -70,11 +67,10 @@ fn name<'a>(
 #[must_use]
 pub fn is_guid(text: &str) -> bool {
     let mut groups = text.split('-');
-    [8usize, 4, 4, 4, 12].into_iter().all(|length| {
-        groups
-            .next()
-            .is_some_and(|g| g.len() == length && g.bytes().all(|b| b.is_ascii_hexdigit()))
-    }) && groups.next().is_none()
+    [8usize, 4, 4, 4, 12]
+        .into_iter()
+        .all(|length| groups.next().is_some_and(|g| g.len() == length && g.bytes().all(|b| b.is_ascii_hexdigit())))
+        && groups.next().is_none()
 }
 
 /// Resource groups: letters, digits, `.`, `_`, `-`, `(`, `)`; at most 90; no `.` at the end
@@ -287,10 +283,7 @@ impl LinkId {
     /// The SignalR that the link is on.
     #[must_use]
     pub fn signalr(&self) -> SignalRId {
-        SignalRId::build(Parts {
-            names: self.parts.names.iter().take(1).cloned().collect(),
-            ..self.parts.clone()
-        })
+        SignalRId::build(Parts { names: self.parts.names.iter().take(1).cloned().collect(), ..self.parts.clone() })
     }
 }
 
@@ -298,10 +291,7 @@ impl ConnectionId {
     /// The vault that the connection is on.
     #[must_use]
     pub fn vault(&self) -> VaultId {
-        VaultId::build(Parts {
-            names: self.parts.names.iter().take(1).cloned().collect(),
-            ..self.parts.clone()
-        })
+        VaultId::build(Parts { names: self.parts.names.iter().take(1).cloned().collect(), ..self.parts.clone() })
     }
 }
 

@@ -36,7 +36,8 @@ impl Azure {
     /// When it cannot listen.
     pub async fn start(config: Config, directory: &Path) -> anyhow::Result<Self> {
         let server = Server::start(config.clone()).await?;
-        let ca_file = directory.join(format!("azure-ca-{}.pem", server.endpoint().rsplit(':').next().unwrap_or_default()));
+        let ca_file =
+            directory.join(format!("azure-ca-{}.pem", server.endpoint().rsplit(':').next().unwrap_or_default()));
         std::fs::write(&ca_file, server.ca())?;
         Ok(Self { server, config, ca_file, http: reqwest::Client::new() })
     }

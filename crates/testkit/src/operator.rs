@@ -39,7 +39,12 @@ exit "$code"
 /// When it was not built.
 pub fn binary() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let found = own.ancestors().skip(1).take(2).map(|dir| dir.join("signalr-private-link-operator")).find(|path| path.is_file());
+    let found = own
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|dir| dir.join("signalr-private-link-operator"))
+        .find(|path| path.is_file());
     found.context("the operator is not built; run cargo build first")
 }
 

@@ -85,9 +85,17 @@ impl Scene {
     ///
     /// # Errors
     /// When it does not happen in time, with what was seen last.
-    pub async fn until_reason(&self, namespace: &str, name: &str, reason: &str, limit: Duration) -> anyhow::Result<Value> {
+    pub async fn until_reason(
+        &self,
+        namespace: &str,
+        name: &str,
+        reason: &str,
+        limit: Duration,
+    ) -> anyhow::Result<Value> {
         eventually(&format!("{namespace}/{name} to be {reason}"), limit, || async {
-            let Some(object) = self.link(namespace, name)? else { return Ok(Err("no object".into())) };
+            let Some(object) = self.link(namespace, name)? else {
+                return Ok(Err("no object".into()));
+            };
             let ready = condition(&object, "Ready");
             let found = ready.as_ref().and_then(|c| c.get("reason")).and_then(Value::as_str) == Some(reason);
             let settled = object.pointer("/status/observedGeneration") == object.pointer("/metadata/generation");

@@ -13,7 +13,10 @@ use crate::sim::Sim;
 use crate::world::{Connection, Refusal, Vault, key};
 
 fn vault_key(path: &Path, name: &str) -> String {
-    key(&format!("/subscriptions/{}/resourceGroups/{}/providers/Microsoft.KeyVault/vaults/{name}", path.subscription, path.group))
+    key(&format!(
+        "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.KeyVault/vaults/{name}",
+        path.subscription, path.group
+    ))
 }
 
 fn connection_id(upper: bool, path: &Path, vault: &str, name: &str) -> String {
@@ -22,7 +25,9 @@ fn connection_id(upper: bool, path: &Path, vault: &str, name: &str) -> String {
 
 fn properties(connection: &Connection) -> Value {
     let mut properties = json!({"provisioningState": connection.provisioning});
-    let Some(object) = properties.as_object_mut() else { return properties };
+    let Some(object) = properties.as_object_mut() else {
+        return properties;
+    };
     if let Some(endpoint) = &connection.endpoint {
         object.insert("privateEndpoint".into(), json!({"id": endpoint}));
     }
@@ -72,7 +77,9 @@ fn vault_body(sim: &Sim, upper: bool, path: &Path, name: &str, vault: &Vault) ->
         .values()
         .map(|c| with_etag(json!({"id": connection_id(upper, path, name, &c.name), "properties": properties(c)}), c))
         .collect();
-    if let (false, Some(properties)) = (embedded.is_empty(), body.pointer_mut("/properties").and_then(Value::as_object_mut)) {
+    if let (false, Some(properties)) =
+        (embedded.is_empty(), body.pointer_mut("/properties").and_then(Value::as_object_mut))
+    {
         properties.insert("privateEndpointConnections".into(), embedded.into());
     }
     body
@@ -86,16 +93,22 @@ pub fn handle(sim: &Sim, call: &Call, path: &Path, target: &Target) -> Reply {
     let state = sim.state();
     let upper = state.world.quirks.uppercase_groups;
     let Some(vault) = state.world.vaults.get(&vault_key(path, name)).cloned() else {
-        return Reply::gateway(404, "ResourceNotFound", format!(
-            "The Resource 'Microsoft.KeyVault/vaults/{name}' under resource group '{}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix", path.group
-        ));
+        return Reply::gateway(
+            404,
+            "ResourceNotFound",
+            format!(
+                "The Resource 'Microsoft.KeyVault/vaults/{name}' under resource group '{}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+                path.group
+            ),
+        );
     };
     drop(state);
     match (call.method.as_str(), target) {
         ("GET", Target::One(_)) => Reply::json(200, vault_body(sim, upper, path, name, &vault)),
         // The list exists since 2021-04-01-preview.
         ("GET", Target::Connections(_)) if call.query("api-version").is_some_and(|v| v.as_str() >= "2021-04-01") => {
-            let bodies: Vec<Value> = vault.connections.values().map(|c| connection_body(upper, path, name, c)).collect();
+            let bodies: Vec<Value> =
+                vault.connections.values().map(|c| connection_body(upper, path, name, c)).collect();
             page(sim, call, &bodies)
         }
         ("GET", Target::Connection(_, connection)) => match vault.connections.get(&key(connection)) {
@@ -111,7 +124,11 @@ pub fn handle(sim: &Sim, call: &Call, path: &Path, target: &Target) -> Reply {
 /// "Does not exist" is 204 without a body in the specification; the end of a removal is, too.
 fn none(sim: &Sim, call: &Call, connection: &str) -> Reply {
     if sim.state().world.quirks.connection_404 && call.query("kv-operation").is_none() {
-        return Reply::error(404, "PrivateEndpointConnectionNotFound", format!("The private endpoint connection '{connection}' was not found."));
+        return Reply::error(
+            404,
+            "PrivateEndpointConnectionNotFound",
+            format!("The private endpoint connection '{connection}' was not found."),
+        );
     }
     Reply::empty(204)
 }
@@ -135,9 +152,15 @@ fn all(sim: &Sim, call: &Call, path: &Path) -> Reply {
 
 /// Key Vault's operation URL is the connection's own, with a token that tells what was done.
 fn operation_url(sim: &Sim, call: &Call, code: &str, etag: &str) -> String {
-    let token = json!({"code": format!("privateEndpointConnections/{code}"), "st": time(Timestamp::now()), "etag": etag});
+    let token =
+        json!({"code": format!("privateEndpointConnections/{code}"), "st": time(Timestamp::now()), "etag": etag});
     let version = call.query("api-version").unwrap_or_default();
-    format!("{}{}?api-version={version}&kv-operation={}", sim.endpoint, call.path(), URL_SAFE_NO_PAD.encode(token.to_string()))
+    format!(
+        "{}{}?api-version={version}&kv-operation={}",
+        sim.endpoint,
+        call.path(),
+        URL_SAFE_NO_PAD.encode(token.to_string())
+    )
 }
 
 fn put(sim: &Sim, call: &Call, path: &Path, vault: &str, name: &str) -> Reply {
@@ -167,13 +190,23 @@ fn put(sim: &Sim, call: &Call, path: &Path, vault: &str, name: &str) -> Reply {
             let url = operation_url(sim, call, "approve", connection.etag.as_deref().unwrap_or_default());
             Reply::json(200, connection_body(upper, path, vault, &connection)).with("azure-asyncoperation", url)
         }
-        (Err(Refusal::VaultBusy | Refusal::Busy), _) => Reply::error(409, "ConflictError", format!(
-            "A conflict occurred that prevented the operation from completing. The operation failed because the Key Vault '{vault}' changed from the point the operation began. This can happen if parallel operations are being performed on the Key Vault. To prevent this error, serialize the operations so that only one operation is performed on the Key Vault at a time."
-        )),
+        (Err(Refusal::VaultBusy | Refusal::Busy), _) => Reply::error(
+            409,
+            "ConflictError",
+            format!(
+                "A conflict occurred that prevented the operation from completing. The operation failed because the Key Vault '{vault}' changed from the point the operation began. This can happen if parallel operations are being performed on the Key Vault. To prevent this error, serialize the operations so that only one operation is performed on the Key Vault at a time."
+            ),
+        ),
         // Un-enveloped, as 412 was seen elsewhere.
-        (Err(Refusal::Etag), _) => Reply::json(412, json!({"code": "PreconditionFailed", "message": "The etag does not match."})),
+        (Err(Refusal::Etag), _) => {
+            Reply::json(412, json!({"code": "PreconditionFailed", "message": "The etag does not match."}))
+        }
         (Err(Refusal::Invalid(why)), _) => Reply::error(400, "BadRequest", why),
-        _ => Reply::error(404, "PrivateEndpointConnectionNotFound", format!("The private endpoint connection '{name}' was not found.")),
+        _ => Reply::error(
+            404,
+            "PrivateEndpointConnectionNotFound",
+            format!("The private endpoint connection '{name}' was not found."),
+        ),
     }
 }
 

@@ -15,13 +15,38 @@ use crate::sim::{Grant, Sim};
 use path::{Path, Target};
 
 const SIGNALR_VERSIONS: &[&str] = &[
-    "2021-04-01-preview", "2021-06-01-preview", "2021-09-01-preview", "2021-10-01", "2022-02-01", "2022-08-01-preview",
-    "2023-02-01", "2023-03-01-preview", "2023-06-01-preview", "2023-08-01-preview", "2024-01-01-preview", "2024-03-01",
-    "2024-04-01-preview", "2024-08-01-preview", "2024-10-01-preview", "2025-01-01-preview",
+    "2021-04-01-preview",
+    "2021-06-01-preview",
+    "2021-09-01-preview",
+    "2021-10-01",
+    "2022-02-01",
+    "2022-08-01-preview",
+    "2023-02-01",
+    "2023-03-01-preview",
+    "2023-06-01-preview",
+    "2023-08-01-preview",
+    "2024-01-01-preview",
+    "2024-03-01",
+    "2024-04-01-preview",
+    "2024-08-01-preview",
+    "2024-10-01-preview",
+    "2025-01-01-preview",
 ];
 const VAULT_VERSIONS: &[&str] = &[
-    "2018-02-14", "2019-09-01", "2020-04-01-preview", "2021-04-01-preview", "2021-10-01", "2022-07-01", "2022-11-01",
-    "2023-02-01", "2023-07-01", "2024-04-01-preview", "2024-11-01", "2025-05-01", "2026-02-01", "2026-03-01-preview",
+    "2018-02-14",
+    "2019-09-01",
+    "2020-04-01-preview",
+    "2021-04-01-preview",
+    "2021-10-01",
+    "2022-07-01",
+    "2022-11-01",
+    "2023-02-01",
+    "2023-07-01",
+    "2024-04-01-preview",
+    "2024-11-01",
+    "2025-05-01",
+    "2026-02-01",
+    "2026-03-01-preview",
     "2026-04-01-preview",
 ];
 
@@ -33,8 +58,8 @@ pub fn handle(sim: &Sim, call: &Call) -> (&'static str, Option<String>, Reply) {
     let path = Path::parse(call.path());
     let kind = path.target.kind();
     let action = path.target.action(call.method.as_str());
-    let reply = admit(sim, call, &path, action.as_deref())
-        .map_or_else(|refusal| *refusal, |()| dispatch(sim, call, &path));
+    let reply =
+        admit(sim, call, &path, action.as_deref()).map_or_else(|refusal| *refusal, |()| dispatch(sim, call, &path));
     (kind, action, stamp(call, reply))
 }
 
@@ -49,7 +74,10 @@ fn authenticate(sim: &Sim, call: &Call) -> Result<String, Box<Reply>> {
     let header = call.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let refuse = |code: &str, message: &str| {
         let tenant = &sim.config.tenant_id;
-        let challenge = format!("Bearer authorization_uri=\"{}/{tenant}\", error=\"invalid_token\", error_description=\"{message}\"", sim.endpoint);
+        let challenge = format!(
+            "Bearer authorization_uri=\"{}/{tenant}\", error=\"invalid_token\", error_description=\"{message}\"",
+            sim.endpoint
+        );
         Err(Box::new(Reply::gateway(401, code, message).with("www-authenticate", challenge)))
     };
     let Some(token) = header.strip_prefix("Bearer ") else {
@@ -69,7 +97,9 @@ fn covers(pattern: &str, action: &str) -> bool {
     let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
     match pattern.split_once('*') {
         None => pattern == action,
-        Some((begin, end)) => action.len() >= begin.len() + end.len() && action.starts_with(begin) && action.ends_with(end),
+        Some((begin, end)) => {
+            action.len() >= begin.len() + end.len() && action.starts_with(begin) && action.ends_with(end)
+        }
     }
 }
 
@@ -77,19 +107,28 @@ fn permit(sim: &Sim, client: &str, action: Option<&str>, path: &str) -> Option<R
     let (state, action) = (sim.state(), action?);
     let path_key = crate::world::key(path);
     let granted = |grant: &Grant| {
-        path_key.starts_with(&crate::world::key(&grant.scope)) && grant.actions.iter().any(|pattern| covers(pattern, action))
+        path_key.starts_with(&crate::world::key(&grant.scope))
+            && grant.actions.iter().any(|pattern| covers(pattern, action))
     };
     if state.grants.as_ref()?.iter().any(granted) {
         return None;
     }
-    Some(Reply::gateway(403, "AuthorizationFailed", format!(
-        "The client '{client}' with object id '{client}' does not have authorization to perform action '{action}' over scope '{path}' or the scope is invalid. If access was recently granted, please refresh your credentials."
-    )))
+    Some(Reply::gateway(
+        403,
+        "AuthorizationFailed",
+        format!(
+            "The client '{client}' with object id '{client}' does not have authorization to perform action '{action}' over scope '{path}' or the scope is invalid. If access was recently granted, please refresh your credentials."
+        ),
+    ))
 }
 
 fn version(call: &Call, path: &Path) -> Option<Reply> {
     let Some(version) = call.query("api-version") else {
-        return Some(Reply::gateway(400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests."));
+        return Some(Reply::gateway(
+            400,
+            "MissingApiVersionParameter",
+            "The api-version query parameter (?api-version=) is required for all requests.",
+        ));
     };
     let (namespace, known) = match path.target {
         Target::None => return None,
@@ -112,11 +151,19 @@ fn dispatch(sim: &Sim, call: &Call, path: &Path) -> Reply {
         return subscriptions(sim, path, ids().any(|id| id.starts_with(&subscription)), ids());
     }
     if !ids().any(|id| id.starts_with(&subscription)) {
-        return Reply::gateway(404, "SubscriptionNotFound", format!("The subscription '{}' could not be found.", path.subscription));
+        return Reply::gateway(
+            404,
+            "SubscriptionNotFound",
+            format!("The subscription '{}' could not be found.", path.subscription),
+        );
     }
     let group = format!("{subscription}resourcegroups/{}/", path.group.to_ascii_lowercase());
     if !path.group.is_empty() && !ids().any(|id| id.starts_with(&group)) {
-        return Reply::gateway(404, "ResourceGroupNotFound", format!("Resource group '{}' could not be found.", path.group));
+        return Reply::gateway(
+            404,
+            "ResourceGroupNotFound",
+            format!("Resource group '{}' could not be found.", path.group),
+        );
     }
     drop(state);
     match &path.target {
@@ -129,12 +176,17 @@ fn dispatch(sim: &Sim, call: &Call, path: &Path) -> Reply {
 /// What tools ask before they get to work.
 fn subscriptions<'a>(sim: &Sim, path: &Path, known: bool, ids: impl Iterator<Item = &'a String>) -> Reply {
     let tenant = &sim.config.tenant_id;
-    let one = |id: &str| json!({
-        "id": format!("/subscriptions/{id}"), "subscriptionId": id, "tenantId": tenant, "displayName": "azure-sim",
-        "state": "Enabled", "subscriptionPolicies": {"spendingLimit": "Off"}, "authorizationSource": "RoleBased",
-    });
+    let one = |id: &str| {
+        json!({
+            "id": format!("/subscriptions/{id}"), "subscriptionId": id, "tenantId": tenant, "displayName": "azure-sim",
+            "state": "Enabled", "subscriptionPolicies": {"spendingLimit": "Off"}, "authorizationSource": "RoleBased",
+        })
+    };
     match path.segments.first().map(|s| s.to_ascii_lowercase()).as_deref() {
-        Some("tenants") => Reply::json(200, json!({"value": [{"id": format!("/tenants/{tenant}"), "tenantId": tenant, "displayName": "azure-sim"}]})),
+        Some("tenants") => Reply::json(
+            200,
+            json!({"value": [{"id": format!("/tenants/{tenant}"), "tenantId": tenant, "displayName": "azure-sim"}]}),
+        ),
         Some("subscriptions") if path.subscription.is_empty() => {
             let mut all: Vec<String> = ids.filter_map(|id| id.split('/').nth(2).map(str::to_owned)).collect();
             all.sort();
@@ -142,7 +194,11 @@ fn subscriptions<'a>(sim: &Sim, path: &Path, known: bool, ids: impl Iterator<Ite
             Reply::json(200, json!({"value": all.iter().map(|id| one(id)).collect::<Vec<Value>>()}))
         }
         Some("subscriptions") if path.segments.len() == 2 && known => Reply::json(200, one(&path.subscription)),
-        Some("subscriptions") if !known => Reply::gateway(404, "SubscriptionNotFound", format!("The subscription '{}' could not be found.", path.subscription)),
+        Some("subscriptions") if !known => Reply::gateway(
+            404,
+            "SubscriptionNotFound",
+            format!("The subscription '{}' could not be found.", path.subscription),
+        ),
         _ => Reply::gateway(404, "NotFound", "azure-sim knows SignalR and key vaults only."),
     }
 }
@@ -150,11 +206,14 @@ fn subscriptions<'a>(sim: &Sim, path: &Path, known: bool, ids: impl Iterator<Ite
 /// What `az cloud register` reads.
 fn metadata(sim: &Sim) -> Reply {
     let endpoint = &sim.endpoint;
-    Reply::json(200, json!([{
-        "name": "AzureSim", "resourceManager": format!("{endpoint}/"), "portal": endpoint, "gallery": endpoint, "graph": endpoint,
-        "authentication": {"loginEndpoint": endpoint, "audiences": ["https://management.core.windows.net/", "https://management.azure.com/"], "tenant": "common", "identityProvider": "AAD"},
-        "suffixes": {"keyVaultDns": "vault.azure.net", "storage": "core.windows.net"},
-    }]))
+    Reply::json(
+        200,
+        json!([{
+            "name": "AzureSim", "resourceManager": format!("{endpoint}/"), "portal": endpoint, "gallery": endpoint, "graph": endpoint,
+            "authentication": {"loginEndpoint": endpoint, "audiences": ["https://management.core.windows.net/", "https://management.azure.com/"], "tenant": "common", "identityProvider": "AAD"},
+            "suffixes": {"keyVaultDns": "vault.azure.net", "storage": "core.windows.net"},
+        }]),
+    )
 }
 
 /// The headers that every answer of ARM's has.

@@ -34,18 +34,26 @@ pub fn url(sim: &Sim, path: &Path, signalr: &str, segment: &str, id: &str, versi
 /// Whether the URL is one that was given out, to the letter.
 pub fn genuine(sim: &Sim, call: &Call) -> bool {
     let whole = call.uri.path_and_query().map_or("", |p| p.as_str());
-    let Some((signed, rest)) = whole.split_once("&s=") else { return false };
+    let Some((signed, rest)) = whole.split_once("&s=") else {
+        return false;
+    };
     rest.split_once("&h=").is_some_and(|(signature, _)| signature == sign(sim, signed))
 }
 
 /// What `operationStatuses` answers: always 200.
 pub fn status(sim: &Sim, path: &Path, signalr: &str, operation: &Operation) -> Reply {
     let upper = sim.state().world.quirks.uppercase_groups;
-    let id = answered(upper, path, &format!("Microsoft.SignalRService/SignalR/{signalr}/operationStatuses/{}", operation.id));
+    let id = answered(
+        upper,
+        path,
+        &format!("Microsoft.SignalRService/SignalR/{signalr}/operationStatuses/{}", operation.id),
+    );
     let mut body = json!({"id": id, "name": operation.id, "startTime": time(operation.started)});
     let (word, error) = match (&operation.outcome, operation.ended) {
         (_, false) => ("Running", None),
-        (Outcome::Bad { status, code, message }, true) => (status.as_str(), Some(json!({"code": code, "message": message}))),
+        (Outcome::Bad { status, code, message }, true) => {
+            (status.as_str(), Some(json!({"code": code, "message": message})))
+        }
         (_, true) => ("Succeeded", None),
     };
     if let Some(object) = body.as_object_mut() {

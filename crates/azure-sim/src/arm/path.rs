@@ -128,7 +128,9 @@ impl Target {
                 SignalR::Links(_) | SignalR::Link(..) => "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources",
                 SignalR::PrivateLinkResources(_) => "Microsoft.SignalRService/SignalR/privateLinkResources",
                 SignalR::Replicas(_) | SignalR::Replica(..) => "Microsoft.SignalRService/SignalR/replicas",
-                SignalR::ReplicaLinks(..) | SignalR::ReplicaLink(..) => "Microsoft.SignalRService/SignalR/replicas/sharedPrivateLinkResources",
+                SignalR::ReplicaLinks(..) | SignalR::ReplicaLink(..) => {
+                    "Microsoft.SignalRService/SignalR/replicas/sharedPrivateLinkResources"
+                }
                 SignalR::OperationStatus(..) => "Microsoft.SignalRService/SignalR/operationStatuses",
                 SignalR::OperationResult(..) => "Microsoft.SignalRService/SignalR/operationResults",
             },

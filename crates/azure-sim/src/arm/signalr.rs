@@ -11,26 +11,42 @@ use crate::sim::Sim;
 use crate::world::{Link, Refusal, SignalR, key};
 
 fn parent_key(path: &Path, name: &str) -> String {
-    key(&format!("/subscriptions/{}/resourceGroups/{}/providers/Microsoft.SignalRService/SignalR/{name}", path.subscription, path.group))
+    key(&format!(
+        "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.SignalRService/SignalR/{name}",
+        path.subscription, path.group
+    ))
 }
 
 fn missing(path: &Path, name: &str) -> Reply {
-    Reply::gateway(404, "ResourceNotFound", format!(
-        "The Resource 'Microsoft.SignalRService/SignalR/{name}' under resource group '{}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix", path.group
-    ))
+    Reply::gateway(
+        404,
+        "ResourceNotFound",
+        format!(
+            "The Resource 'Microsoft.SignalRService/SignalR/{name}' under resource group '{}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+            path.group
+        ),
+    )
 }
 
 fn parent_missing(name: &str, verb: &str) -> Reply {
-    Reply::gateway(404, "ParentResourceNotFound", format!(
-        "Failed to perform '{verb}' on resource(s) of type 'SignalR/sharedPrivateLinkResources', because the parent resource 'Microsoft.SignalRService/SignalR/{name}' could not be found."
-    ))
+    Reply::gateway(
+        404,
+        "ParentResourceNotFound",
+        format!(
+            "Failed to perform '{verb}' on resource(s) of type 'SignalR/sharedPrivateLinkResources', because the parent resource 'Microsoft.SignalRService/SignalR/{name}' could not be found."
+        ),
+    )
 }
 
 /// The body of a link.
 fn link_body(sim: &Sim, path: &Path, signalr: &str, link: &Link) -> Value {
     let upper = sim.state().world.quirks.uppercase_groups;
     let client = &sim.config.client_id;
-    let id = answered(upper, path, &format!("Microsoft.SignalRService/SignalR/{signalr}/sharedPrivateLinkResources/{}", link.name));
+    let id = answered(
+        upper,
+        path,
+        &format!("Microsoft.SignalRService/SignalR/{signalr}/sharedPrivateLinkResources/{}", link.name),
+    );
     json!({
         "properties": {
             "groupId": link.group_id,
@@ -75,9 +91,15 @@ pub fn handle(sim: &Sim, call: &Call, path: &Path, target: &Target) -> Reply {
     let name = match target {
         Target::All => return all(sim, call, path),
         Target::One(name) => return one(sim, call, path, name),
-        Target::Links(name) | Target::Link(name, _) | Target::PrivateLinkResources(name) | Target::Replicas(name)
-        | Target::Replica(name, _) | Target::ReplicaLinks(name, _) | Target::ReplicaLink(name, ..)
-        | Target::OperationStatus(name, _) | Target::OperationResult(name, _) => name,
+        Target::Links(name)
+        | Target::Link(name, _)
+        | Target::PrivateLinkResources(name)
+        | Target::Replicas(name)
+        | Target::Replica(name, _)
+        | Target::ReplicaLinks(name, _)
+        | Target::ReplicaLink(name, ..)
+        | Target::OperationStatus(name, _)
+        | Target::OperationResult(name, _) => name,
     };
     let Some(signalr) = sim.state().world.signalrs.get(&parent_key(path, name)).cloned() else {
         return match (call.method.as_str(), target) {
@@ -95,7 +117,11 @@ pub fn handle(sim: &Sim, call: &Call, path: &Path, target: &Target) -> Reply {
         }
         ("GET", Target::Link(_, link)) => match signalr.links.get(&key(link)) {
             Some(link) => Reply::json(200, link_body(sim, path, name, link)),
-            None => Reply::error(404, "ResourceNotFound", format!("The shared private link resource '{link}' was not found.")),
+            None => Reply::error(
+                404,
+                "ResourceNotFound",
+                format!("The shared private link resource '{link}' was not found."),
+            ),
         },
         ("PUT", Target::Link(_, link)) => put(sim, call, path, name, link),
         ("DELETE", Target::Link(_, link)) => delete(sim, call, path, name, link),
@@ -104,19 +130,29 @@ pub fn handle(sim: &Sim, call: &Call, path: &Path, target: &Target) -> Reply {
             let replicas: Vec<Value> = signalr.replicas.iter().map(|r| replica_body(upper, path, name, r)).collect();
             page(sim, call, &replicas)
         }
-        ("GET", Target::Replica(_, replica)) if known(&signalr, replica) => Reply::json(200, replica_body(upper, path, name, replica)),
+        ("GET", Target::Replica(_, replica)) if known(&signalr, replica) => {
+            Reply::json(200, replica_body(upper, path, name, replica))
+        }
         ("GET", Target::ReplicaLinks(_, replica)) if known(&signalr, replica) => {
             let links: Vec<Value> = signalr.links.values().map(|l| link_body(sim, path, name, l)).collect();
             page(sim, call, &links)
         }
-        ("GET", Target::ReplicaLink(_, replica, link)) if known(&signalr, replica) => match signalr.links.get(&key(link)) {
-            Some(link) => Reply::json(200, link_body(sim, path, name, link)),
-            None => Reply::error(404, "ResourceNotFound", format!("The shared private link resource '{link}' was not found.")),
-        },
-        ("GET", Target::OperationStatus(_, id)) => operation(sim, call, &signalr, id, |o| operations::status(sim, path, name, o)),
-        ("GET", Target::OperationResult(_, id)) => operation(sim, call, &signalr, id, |o| {
-            operations::result(o, format!("{}{}", sim.endpoint, call.uri))
-        }),
+        ("GET", Target::ReplicaLink(_, replica, link)) if known(&signalr, replica) => {
+            match signalr.links.get(&key(link)) {
+                Some(link) => Reply::json(200, link_body(sim, path, name, link)),
+                None => Reply::error(
+                    404,
+                    "ResourceNotFound",
+                    format!("The shared private link resource '{link}' was not found."),
+                ),
+            }
+        }
+        ("GET", Target::OperationStatus(_, id)) => {
+            operation(sim, call, &signalr, id, |o| operations::status(sim, path, name, o))
+        }
+        ("GET", Target::OperationResult(_, id)) => {
+            operation(sim, call, &signalr, id, |o| operations::result(o, format!("{}{}", sim.endpoint, call.uri)))
+        }
         _ => Reply::error(404, "ResourceNotFound", "The resource was not found."),
     }
 }
@@ -136,9 +172,11 @@ fn replica_body(upper: bool, path: &Path, signalr: &str, replica: &str) -> Value
 
 /// What the service announces as shareable (recorded, 2023-02-01).
 fn shareable() -> Value {
-    let kind = |name: &str, group: &str, kind: &str| json!({"name": name, "properties": {
-        "groupId": group, "type": kind, "description": "A target that SignalR can share a private link to.",
-    }});
+    let kind = |name: &str, group: &str, kind: &str| {
+        json!({"name": name, "properties": {
+            "groupId": group, "type": kind, "description": "A target that SignalR can share a private link to.",
+        }})
+    };
     json!([{"name": "signalr", "properties": {
         "groupId": "signalr", "requiredMembers": ["signalr"], "requiredZoneNames": ["privatelink.service.signalr.net"],
         "shareablePrivateLinkResourceTypes": [
@@ -148,7 +186,13 @@ fn shareable() -> Value {
     }}])
 }
 
-fn operation(sim: &Sim, call: &Call, signalr: &SignalR, id: &str, answer: impl FnOnce(&crate::world::Operation) -> Reply) -> Reply {
+fn operation(
+    sim: &Sim,
+    call: &Call,
+    signalr: &SignalR,
+    id: &str,
+    answer: impl FnOnce(&crate::world::Operation) -> Reply,
+) -> Reply {
     if !operations::genuine(sim, call) {
         return Reply::gateway(400, "InvalidOperationUrl", "The signature of the operation's URL does not match.");
     }
@@ -179,7 +223,9 @@ fn one(sim: &Sim, call: &Call, path: &Path, name: &str) -> Reply {
     let mut state = sim.state();
     let id = parent_key(path, name);
     match (call.method.as_str(), state.world.signalrs.get(&id)) {
-        ("GET", Some(signalr)) => Reply::json(200, signalr_body(state.world.quirks.uppercase_groups, path, name, signalr)),
+        ("GET", Some(signalr)) => {
+            Reply::json(200, signalr_body(state.world.quirks.uppercase_groups, path, name, signalr))
+        }
         ("DELETE", Some(_)) => {
             state.world.remove_signalr(&id);
             Reply::empty(204)
@@ -202,7 +248,9 @@ fn put(sim: &Sim, call: &Call, path: &Path, name: &str, link: &str) -> Reply {
         && !link.ends_with('-')
         && link.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     if !well_named {
-        return invalid(format!("The name '{link}' is invalid; it must match ^[a-zA-Z][a-zA-Z0-9-]{{1,61}}[a-zA-Z0-9]$."));
+        return invalid(format!(
+            "The name '{link}' is invalid; it must match ^[a-zA-Z][a-zA-Z0-9-]{{1,61}}[a-zA-Z0-9]$."
+        ));
     }
     let (Some(target), Some(group)) = (field("privateLinkResourceId"), field("groupId")) else {
         return invalid("The properties privateLinkResourceId and groupId are required.".into());
@@ -213,13 +261,20 @@ fn put(sim: &Sim, call: &Call, path: &Path, name: &str, link: &str) -> Reply {
     if field("requestMessage").is_some_and(|message| message.chars().count() > 140) {
         return invalid("The requestMessage is restricted to 140 chars.".into());
     }
-    let began = sim.state().world.put_link(&parent_key(path, name), link, (target, group, field("requestMessage")), Timestamp::now());
+    let began = sim.state().world.put_link(
+        &parent_key(path, name),
+        link,
+        (target, group, field("requestMessage")),
+        Timestamp::now(),
+    );
     match began {
         Ok(operation) => {
             let version = call.query("api-version").unwrap_or_default();
             let url = operations::url(sim, path, name, "operationStatuses", &operation.id, &version);
             let state = sim.state();
-            let Some(created) = state.world.link(&format!("{}/sharedPrivateLinkResources/{link}", parent_key(path, name))).cloned() else {
+            let Some(created) =
+                state.world.link(&format!("{}/sharedPrivateLinkResources/{link}", parent_key(path, name))).cloned()
+            else {
                 return Reply::error(500, "InternalServerError", "The link vanished.");
             };
             drop(state);
@@ -237,7 +292,9 @@ fn delete(sim: &Sim, call: &Call, path: &Path, name: &str, link: &str) -> Reply 
         Ok(Some(operation)) => {
             let version = call.query("api-version").unwrap_or_default();
             let url = |segment: &str| operations::url(sim, path, name, segment, &operation.id, &version);
-            Reply::empty(202).with("azure-asyncoperation", url("operationStatuses")).with("location", url("operationResults"))
+            Reply::empty(202)
+                .with("azure-asyncoperation", url("operationStatuses"))
+                .with("location", url("operationResults"))
         }
         Err(refusal) => refused(refusal),
     }

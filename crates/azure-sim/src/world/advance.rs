@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use rand::RngExt as _;
 use uuid::Uuid;
 
-use super::model::{Connection, OperationKind, Opener, Outcome, Pending, World, key};
+use super::model::{Connection, Opener, OperationKind, Outcome, Pending, World, key};
 
 fn after(at: Timestamp, milliseconds: i64) -> Timestamp {
     at.checked_add(SignedDuration::from_millis(milliseconds)).unwrap_or(at)
@@ -36,7 +36,9 @@ impl World {
                         gone.push(format!("{}/sharedprivatelinkresources/{}", key(&signalr.id), operation.link));
                     }
                     (_, outcome) => {
-                        let Some(link) = signalr.links.get_mut(&operation.link) else { continue };
+                        let Some(link) = signalr.links.get_mut(&operation.link) else {
+                            continue;
+                        };
                         link.modified_at = ended;
                         link.provisioning = match outcome {
                             Outcome::Bad { status, .. } => status.clone(),
@@ -62,9 +64,9 @@ impl World {
     /// A link is gone, and with it what it opened on vaults.
     pub(super) fn withdraw(&mut self, link: &str) {
         for vault in self.vaults.values_mut() {
-            vault.connections.retain(|_, c| {
-                !matches!(&c.opened_by, Opener::Link(id) | Opener::Replica(id) if id == link)
-            });
+            vault
+                .connections
+                .retain(|_, c| !matches!(&c.opened_by, Opener::Link(id) | Opener::Replica(id) if id == link));
         }
     }
 

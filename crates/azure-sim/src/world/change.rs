@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::advance::request;
-use super::model::{Connection, Link, OperationKind, Opener, Operation, Outcome, SignalR, Vault, World, key};
+use super::model::{Connection, Link, Opener, Operation, OperationKind, Outcome, SignalR, Vault, World, key};
 use super::truth::{Truth, Write};
 use crate::config::Config;
 
@@ -58,7 +58,9 @@ impl World {
 
     /// Removes a SignalR with its links and their connections; whether there was one.
     pub fn remove_signalr(&mut self, id: &str) -> bool {
-        let Some(signalr) = self.signalrs.remove(&key(id)) else { return false };
+        let Some(signalr) = self.signalrs.remove(&key(id)) else {
+            return false;
+        };
         for name in signalr.links.keys() {
             self.withdraw(&format!("{}/sharedprivatelinkresources/{name}", key(id)));
         }
@@ -171,15 +173,25 @@ impl World {
         }
         let ends = Some(after(now, delete_ms));
         let operation = begin(signalr, OperationKind::Delete, name, Outcome::Succeeded, now, ends);
-        self.wrote("DELETE", "link", format!("{}/sharedprivatelinkresources/{}", key(signalr_id), key(name)), "arm", now);
+        self.wrote(
+            "DELETE",
+            "link",
+            format!("{}/sharedprivatelinkresources/{}", key(signalr_id), key(name)),
+            "arm",
+            now,
+        );
         Ok(Some(operation))
     }
 
     /// Somebody else's link, made at once and without an operation.
     pub fn plant_link(&mut self, id: &str, link: Link) -> bool {
         let id = key(id);
-        let Some((signalr, name)) = id.split_once("/sharedprivatelinkresources/") else { return false };
-        let Some(signalr) = self.signalrs.get_mut(signalr) else { return false };
+        let Some((signalr, name)) = id.split_once("/sharedprivatelinkresources/") else {
+            return false;
+        };
+        let Some(signalr) = self.signalrs.get_mut(signalr) else {
+            return false;
+        };
         signalr.links.insert(name.to_owned(), link);
         true
     }
@@ -187,7 +199,9 @@ impl World {
     /// A link vanishes at once, by somebody else's hand; whether there was one.
     pub fn remove_link(&mut self, id: &str) -> bool {
         let id = key(id);
-        let Some((signalr, name)) = id.split_once("/sharedprivatelinkresources/") else { return false };
+        let Some((signalr, name)) = id.split_once("/sharedprivatelinkresources/") else {
+            return false;
+        };
         let removed = self.signalrs.get_mut(signalr).and_then(|s| s.links.remove(name)).is_some();
         if removed {
             self.withdraw(&id);
@@ -246,7 +260,9 @@ impl World {
     /// Begins to remove a connection; whether there is one.
     pub fn remove_connection(&mut self, id: &str, by: &'static str, now: Timestamp) -> bool {
         let approve_ms = self.timings.approve_ms;
-        let Some(connection) = self.connection_mut(id) else { return false };
+        let Some(connection) = self.connection_mut(id) else {
+            return false;
+        };
         connection.provisioning = "Deleting".to_owned();
         connection.removed_at = Some(after(now, approve_ms));
         self.wrote("DELETE", "connection", key(id), by, now);

@@ -7,7 +7,5 @@ mod model;
 mod truth;
 
 pub use change::Refusal;
-pub use model::{
-    Connection, Link, Opener, Operation, OperationKind, Outcome, Pending, SignalR, Vault, World, key,
-};
+pub use model::{Connection, Link, Opener, Operation, OperationKind, Outcome, Pending, SignalR, Vault, World, key};
 pub use truth::{Truth, Write};

@@ -12,7 +12,9 @@ use crate::report::{Ready, Report, Truth};
 /// in the next pass, never repeated.
 #[must_use]
 pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
-    let Some(action) = plan.action.clone() else { return plan };
+    let Some(action) = plan.action.clone() else {
+        return plan;
+    };
     match outcome {
         Outcome::Applied(link) => match link {
             Some(link) => Plan { report: plan.report.map(|r| r.with_link(link)), ..plan },
@@ -50,10 +52,5 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
 /// is tried only where the link is not functional.
 fn with_facts(planned: Option<Report>, said: Report) -> Report {
     let Some(planned) = planned else { return said };
-    Report {
-        reason: said.reason,
-        message: said.message,
-        ready: Ready::Is(Truth::False),
-        ..planned
-    }
+    Report { reason: said.reason, message: said.message, ready: Ready::Is(Truth::False), ..planned }
 }

@@ -17,8 +17,7 @@ pub(super) fn plan(d: &Desired, o: &Observed) -> Result<Plan, Read> {
     if !d.finalizer {
         return Ok(Plan { action: None, report: None, again: Again::Never });
     }
-    let leave_alone =
-        d.deletion == DeletionPolicy::Detach || d.management == ManagementPolicy::ObserveOnly;
+    let leave_alone = d.deletion == DeletionPolicy::Detach || d.management == ManagementPolicy::ObserveOnly;
     if d.force_finalize || leave_alone {
         return Ok(release());
     }
@@ -33,9 +32,7 @@ pub(super) fn plan(d: &Desired, o: &Observed) -> Result<Plan, Read> {
         Err(error) => return Ok(unreadable(d, o, error)),
     };
     let link = links.links.iter().find(|l| l.name.eq_ignore_ascii_case(d.link.name()));
-    let own = link.filter(|link| {
-        Marker::parse(&link.message).is_some_and(|marker| marker.uid == d.object.uid)
-    });
+    let own = link.filter(|link| Marker::parse(&link.message).is_some_and(|marker| marker.uid == d.object.uid));
     Ok(match own {
         None => once_no_write_can_land(d, o),
         Some(link) => delete(d, o, links, link),
@@ -82,9 +79,10 @@ fn delete(d: &Desired, o: &Observed, links: &Links, link: &Link) -> Plan {
     }
     // Nobody can have read absence, and so decided a PUT, since the deletion was seen: the link
     // stood there, older than any write that could still be on its way.
-    let age = links.date.zip(link.created_at).and_then(|(date, created)| {
-        Duration::try_from(date.duration_since(created)).ok()
-    });
+    let age = links
+        .date
+        .zip(link.created_at)
+        .and_then(|(date, created)| Duration::try_from(date.duration_since(created)).ok());
     let waives_fence = link.provisioning == Provisioning::Succeeded
         && o.memory.deleting_for.is_some_and(|seen| seen >= d.limits.fence_read)
         && age.is_some_and(|age| age >= d.limits.fence);
@@ -109,13 +107,26 @@ pub(super) fn blocked(d: &Desired, error: &ArmError) -> Plan {
         Failure::Busy => {
             return Plan::say(Report::new(
                 Reason::Deleting,
-                &format!("{} takes no change at the moment; the deletion is tried again. {words}", d.link.signalr().name()),
+                &format!(
+                    "{} takes no change at the moment; the deletion is tried again. {words}",
+                    d.link.signalr().name()
+                ),
             ));
         }
-        Failure::Forbidden => format!("The link cannot be deleted: the operator's identity needs the action {} at the scope {}. {words}", error.action, error.scope),
-        Failure::Locked => format!("The link cannot be deleted: a management lock forbids it. {words} Remove the lock."),
-        Failure::NotFound(Level::Subscription) => format!("The subscription {} is not found, which is more likely a wrong cloud or tenant in the operator's own settings than a fact. {words}", d.link.subscription()),
-        Failure::CredentialUnavailable | Failure::Unauthorized => format!("The link cannot be deleted: no usable token for ARM. {words}"),
+        Failure::Forbidden => format!(
+            "The link cannot be deleted: the operator's identity needs the action {} at the scope {}. {words}",
+            error.action, error.scope
+        ),
+        Failure::Locked => {
+            format!("The link cannot be deleted: a management lock forbids it. {words} Remove the lock.")
+        }
+        Failure::NotFound(Level::Subscription) => format!(
+            "The subscription {} is not found, which is more likely a wrong cloud or tenant in the operator's own settings than a fact. {words}",
+            d.link.subscription()
+        ),
+        Failure::CredentialUnavailable | Failure::Unauthorized => {
+            format!("The link cannot be deleted: no usable token for ARM. {words}")
+        }
         _ => format!("The link cannot be deleted at the moment. {words}"),
     };
     let again = match error.failure {

@@ -11,9 +11,7 @@ use crate::desired::{AdoptionPolicy, ApprovalFacts, Approver, Desired, Managemen
 use crate::failure::Failure;
 use crate::marker::Marker;
 use crate::message::{duration, sentence};
-use crate::observed::{
-    ConnectionState, Link, Links, Observed, Operation, OperationKind, Provisioning, Read, Rival,
-};
+use crate::observed::{ConnectionState, Link, Links, Observed, Operation, OperationKind, Provisioning, Read, Rival};
 use crate::reason::Reason;
 use crate::report::{Ready, Report, Truth};
 
@@ -91,10 +89,8 @@ fn absent(d: &Desired, o: &Observed, links: &Links) -> Result<Plan, Read> {
     match o.permissions.or_read(Read::Permissions)? {
         Err(error) => return Ok(failed(d, error, Side::SignalR)),
         Ok(permissions) if permissions.terminating => {
-            let message = format!(
-                "The namespace {} is being terminated: nothing new is created in it.",
-                d.object.namespace
-            );
+            let message =
+                format!("The namespace {} is being terminated: nothing new is created in it.", d.object.namespace);
             return Ok(Plan::say(Report::new(Reason::Deleting, &message).without_link()));
         }
         Ok(_) => {}
@@ -123,13 +119,7 @@ fn elder<'a>(d: &Desired, rivals: &'a [Rival]) -> Option<&'a Rival> {
         .filter(|rival| age(&rival.object) < age(&d.object))
 }
 
-fn present(
-    d: &Desired,
-    o: &Observed,
-    links: &Links,
-    link: &Link,
-    now: Timestamp,
-) -> Result<Plan, Read> {
+fn present(d: &Desired, o: &Observed, links: &Links, link: &Link, now: Timestamp) -> Result<Plan, Read> {
     let marker = Marker::parse(&link.message);
     let own = marker.as_ref().filter(|m| m.uid == d.object.uid);
     let as_wanted = link.targets(&d.vault) && d.same_group(&link.group_id);
@@ -148,7 +138,11 @@ fn present(
     if !as_wanted {
         let message = format!(
             "The link {} was changed from outside: it now leads to {} (group {}) instead of {} (group {}). Change it back, or delete it in Azure and the operator creates it anew.",
-            d.link.name(), link.target, link.group_id, d.vault, d.group_id
+            d.link.name(),
+            link.target,
+            link.group_id,
+            d.vault,
+            d.group_id
         );
         return Ok(Plan::say(Report::new(Reason::AlreadyExists, &message).with_link(link)));
     }
@@ -165,9 +159,7 @@ fn by_state(
     now: Timestamp,
 ) -> Result<Plan, Read> {
     match &link.provisioning {
-        Provisioning::Deleting => {
-            Ok(Plan::say(in_progress(d, OperationKind::Delete).with_link(link)))
-        }
+        Provisioning::Deleting => Ok(Plan::say(in_progress(d, OperationKind::Delete).with_link(link))),
         Provisioning::InProgress(word) => {
             let running = age(link, links).unwrap_or(o.memory.in_progress_for);
             if running < d.limits.operation {
@@ -175,16 +167,15 @@ fn by_state(
             }
             let message = format!(
                 "ARM has reported {word} for more than {}; the operator goes on watching. If it stays so, open a support case with Microsoft for {}.",
-                duration(d.limits.operation), d.link
+                duration(d.limits.operation),
+                d.link
             );
             Ok(Plan::say(Report::new(Reason::OperationTimedOut, &message).with_link(link)))
         }
         Provisioning::Failed | Provisioning::Canceled => operation_failed(d, o, links, link, own),
         Provisioning::Succeeded => match link.connection {
             ConnectionState::Approved => approved(d, o, link, own, now),
-            ConnectionState::Pending | ConnectionState::Unknown => {
-                vault::pending(d, o, links, link, own, now)
-            }
+            ConnectionState::Pending | ConnectionState::Unknown => vault::pending(d, o, links, link, own, now),
             ConnectionState::Rejected | ConnectionState::Disconnected | ConnectionState::Timeout => {
                 vault::refused(d, o, links, link, own)
             }
@@ -198,13 +189,7 @@ fn age(link: &Link, links: &Links) -> Option<Duration> {
     Duration::try_from(date.duration_since(modified)).ok()
 }
 
-fn operation_failed(
-    d: &Desired,
-    o: &Observed,
-    links: &Links,
-    link: &Link,
-    own: Option<&Marker>,
-) -> Result<Plan, Read> {
+fn operation_failed(d: &Desired, o: &Observed, links: &Links, link: &Link, own: Option<&Marker>) -> Result<Plan, Read> {
     let words = match o.operation_held {
         Some(_) => match o.operation.or_read(Read::Operation)? {
             Ok(Operation::Failed(words)) => sentence(words),
@@ -217,7 +202,9 @@ fn operation_failed(
         link.provisioning.as_str()
     );
     let report = Report::new(Reason::OperationFailed, &message).with_link(link);
-    let Some(own) = own else { return Ok(Plan::say(report)) };
+    let Some(own) = own else {
+        return Ok(Plan::say(report));
+    };
     if let Some(recreate) = recreate(d, o, links, link, own) {
         return Ok(recreate);
     }
@@ -234,13 +221,7 @@ fn operation_failed(
 
 /// `recreate-requested-at`: the link is deleted when the annotation's hash is not the tag that
 /// the link was created with. The next pass finds it absent and creates it with the new tag.
-pub(super) fn recreate(
-    d: &Desired,
-    o: &Observed,
-    links: &Links,
-    link: &Link,
-    own: &Marker,
-) -> Option<Plan> {
+pub(super) fn recreate(d: &Desired, o: &Observed, links: &Links, link: &Link, own: &Marker) -> Option<Plan> {
     if d.recreate.is_none() || own.tag == d.tag() {
         return None;
     }
@@ -255,15 +236,8 @@ pub(super) fn recreate(
     Some(Plan::act(delete, Report::new(Reason::Deleting, &message).with_link(link)))
 }
 
-fn foreign(
-    d: &Desired,
-    o: &Observed,
-    link: &Link,
-    marker: Option<&Marker>,
-    as_wanted: bool,
-) -> Report {
-    let rival =
-        marker.and_then(|m| o.rivals.iter().find(|rival| rival.object.uid == m.uid));
+fn foreign(d: &Desired, o: &Observed, link: &Link, marker: Option<&Marker>, as_wanted: bool) -> Report {
+    let rival = marker.and_then(|m| o.rivals.iter().find(|rival| rival.object.uid == m.uid));
     if let Some(rival) = rival {
         let message = format!(
             "The link {} belongs to the object {}. Delete one of the two, or give this one another spec.azureName.",
@@ -294,9 +268,8 @@ fn foreign(
 }
 
 fn observe_only(d: &Desired, link: &Link, as_wanted: bool) -> Report {
-    let functional = as_wanted
-        && link.provisioning == Provisioning::Succeeded
-        && link.connection == ConnectionState::Approved;
+    let functional =
+        as_wanted && link.provisioning == Provisioning::Succeeded && link.connection == ConnectionState::Approved;
     let what = if as_wanted { "" } else { " It leads to another target or group than the spec." };
     let message = format!(
         "Observed only: SignalR reports {} and {} for the link {}.{what}",
@@ -311,16 +284,10 @@ fn observe_only(d: &Desired, link: &Link, as_wanted: bool) -> Report {
 
 /// SignalR's own word decides. The vault is read only until status tells who approved, and in
 /// which end state the connection is.
-fn approved(
-    d: &Desired,
-    o: &Observed,
-    link: &Link,
-    own: Option<&Marker>,
-    now: Timestamp,
-) -> Result<Plan, Read> {
+fn approved(d: &Desired, o: &Observed, link: &Link, own: Option<&Marker>, now: Timestamp) -> Result<Plan, Read> {
     let mut approval = d.remembered.approval.clone();
-    let known = approval.approved_by.is_some()
-        && (d.remembered.connection.is_none() || d.remembered.connection_settled);
+    let known =
+        approval.approved_by.is_some() && (d.remembered.connection.is_none() || d.remembered.connection_settled);
     let mut endpoint = d.remembered.connection.as_ref().map(|(_, endpoint)| endpoint.clone());
     let mut seen = None;
     if !known && let Ok(vault) = o.connections.or_read(Read::Connections)? {
@@ -348,8 +315,7 @@ fn approved(
             endpoint.subscription()
         ));
     }
-    let mut report =
-        Report::new(Reason::Approved, &message).with_link(link).with_approval(approval);
+    let mut report = Report::new(Reason::Approved, &message).with_link(link).with_approval(approval);
     if let Some(connection) = seen {
         report = report.with_connection(connection);
     }

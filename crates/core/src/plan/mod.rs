@@ -86,11 +86,7 @@ pub enum Next {
 /// Decides. `now` is used for what people wait for (timeouts), never for what is approved.
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Next {
-    let decided = if desired.deleting {
-        deletion::plan(desired, observed)
-    } else {
-        live::plan(desired, observed, now)
-    };
+    let decided = if desired.deleting { deletion::plan(desired, observed) } else { live::plan(desired, observed, now) };
     match decided {
         Err(read) => Next::Read(read),
         Ok(plan) => Next::Plan(Box::new(held_back(observed, plan))),
@@ -100,10 +96,8 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Next {
 /// R7: a process that has just started does not write at once for an object that somebody else
 /// may have been writing for.
 fn held_back(observed: &Observed, plan: Plan) -> Plan {
-    let writes_to_azure = matches!(
-        plan.action,
-        Some(Action::PutLink { .. } | Action::DeleteLink { .. } | Action::Decide(_))
-    );
+    let writes_to_azure =
+        matches!(plan.action, Some(Action::PutLink { .. } | Action::DeleteLink { .. } | Action::Decide(_)));
     match observed.memory.quarantine {
         Some(left) if writes_to_azure => Plan::wait(left),
         _ => plan,
@@ -122,20 +116,78 @@ fn failed(desired: &Desired, error: &ArmError, side: Side) -> Plan {
     let words = sentence(&error.to_string());
     let signalr = desired.link.signalr();
     let (reason, message) = match (error.failure, side) {
-        (Failure::Throttled(_), _) => (Reason::Throttled, format!("ARM asks to slow down while {words} The operator waits as long as ARM asks; nothing needs to be done.")),
-        (Failure::CredentialUnavailable, _) => (Reason::CredentialUnavailable, format!("No token for ARM could be had: {words} Check the operator's AZURE_* settings and the credential.")),
-        (Failure::Unauthorized, _) => (Reason::CredentialUnavailable, format!("ARM does not accept the operator's token: {words} Check that tenant, audience and cloud belong together.")),
-        (Failure::NotFound(Level::Subscription), Side::SignalR) => (Reason::SignalRNotFound, format!("The subscription {} is not found, or not visible to the operator's identity: {words} Check spec.signalR.resourceId, and the cloud and tenant that the operator is configured for.", signalr.subscription())),
-        (Failure::NotFound(_), Side::SignalR) => (Reason::SignalRNotFound, format!("The SignalR {signalr} does not exist: {words} Create it, or correct spec.signalR.resourceId by deleting and re-creating this object.")),
-        (Failure::NotFound(_), Side::Vault) => (Reason::KeyVaultNotFound, format!("The key vault {} does not exist (a soft-deleted vault looks the same): {words} Create or recover it, or correct spec.keyVault.resourceId by deleting and re-creating this object.", desired.vault)),
-        (Failure::Forbidden, Side::SignalR) => (Reason::AuthorizationFailed, format!("The operator's identity may not do this; it needs the action {} at the scope {} (a new role assignment takes up to ten minutes): {words}", error.action, error.scope)),
-        (Failure::Forbidden, Side::Vault) => (Reason::ApprovalNotAuthorized, format!("The operator's identity may not do this on the key vault; it needs the action {} at the scope {} (a new role assignment takes up to ten minutes; the Microsoft.KeyVault provider must be registered on the endpoint's subscription): {words}", error.action, error.scope)),
-        (Failure::Busy, Side::SignalR) => (Reason::WaitingForSignalR, format!("{} takes no change at the moment; the operator tries again. {words}", signalr.name())),
-        (Failure::Busy, Side::Vault) => (Reason::Approving, format!("The key vault {} takes no change at the moment; the operator tries again. {words}", desired.vault.name())),
+        (Failure::Throttled(_), _) => (
+            Reason::Throttled,
+            format!(
+                "ARM asks to slow down while {words} The operator waits as long as ARM asks; nothing needs to be done."
+            ),
+        ),
+        (Failure::CredentialUnavailable, _) => (
+            Reason::CredentialUnavailable,
+            format!("No token for ARM could be had: {words} Check the operator's AZURE_* settings and the credential."),
+        ),
+        (Failure::Unauthorized, _) => (
+            Reason::CredentialUnavailable,
+            format!(
+                "ARM does not accept the operator's token: {words} Check that tenant, audience and cloud belong together."
+            ),
+        ),
+        (Failure::NotFound(Level::Subscription), Side::SignalR) => (
+            Reason::SignalRNotFound,
+            format!(
+                "The subscription {} is not found, or not visible to the operator's identity: {words} Check spec.signalR.resourceId, and the cloud and tenant that the operator is configured for.",
+                signalr.subscription()
+            ),
+        ),
+        (Failure::NotFound(_), Side::SignalR) => (
+            Reason::SignalRNotFound,
+            format!(
+                "The SignalR {signalr} does not exist: {words} Create it, or correct spec.signalR.resourceId by deleting and re-creating this object."
+            ),
+        ),
+        (Failure::NotFound(_), Side::Vault) => (
+            Reason::KeyVaultNotFound,
+            format!(
+                "The key vault {} does not exist (a soft-deleted vault looks the same): {words} Create or recover it, or correct spec.keyVault.resourceId by deleting and re-creating this object.",
+                desired.vault
+            ),
+        ),
+        (Failure::Forbidden, Side::SignalR) => (
+            Reason::AuthorizationFailed,
+            format!(
+                "The operator's identity may not do this; it needs the action {} at the scope {} (a new role assignment takes up to ten minutes): {words}",
+                error.action, error.scope
+            ),
+        ),
+        (Failure::Forbidden, Side::Vault) => (
+            Reason::ApprovalNotAuthorized,
+            format!(
+                "The operator's identity may not do this on the key vault; it needs the action {} at the scope {} (a new role assignment takes up to ten minutes; the Microsoft.KeyVault provider must be registered on the endpoint's subscription): {words}",
+                error.action, error.scope
+            ),
+        ),
+        (Failure::Busy, Side::SignalR) => (
+            Reason::WaitingForSignalR,
+            format!("{} takes no change at the moment; the operator tries again. {words}", signalr.name()),
+        ),
+        (Failure::Busy, Side::Vault) => (
+            Reason::Approving,
+            format!(
+                "The key vault {} takes no change at the moment; the operator tries again. {words}",
+                desired.vault.name()
+            ),
+        ),
         (Failure::Invalid, _) => (Reason::InvalidSpec, format!("ARM refuses the request: {words}")),
-        (Failure::PolicyDenied, _) => (Reason::PolicyDenied, format!("An Azure Policy refuses the change: {words} Ask for an exemption, or change the policy.")),
-        (Failure::Locked, _) => (Reason::Locked, format!("A management lock refuses the change: {words} Remove the lock.")),
-        (Failure::Transient | Failure::Unexpected, _) => (Reason::TransientError, format!("ARM did not answer as it should; the operator tries again. {words}")),
+        (Failure::PolicyDenied, _) => (
+            Reason::PolicyDenied,
+            format!("An Azure Policy refuses the change: {words} Ask for an exemption, or change the policy."),
+        ),
+        (Failure::Locked, _) => {
+            (Reason::Locked, format!("A management lock refuses the change: {words} Remove the lock."))
+        }
+        (Failure::Transient | Failure::Unexpected, _) => {
+            (Reason::TransientError, format!("ARM did not answer as it should; the operator tries again. {words}"))
+        }
     };
     let again = match error.failure {
         Failure::Throttled(Some(after)) => Again::After(after),

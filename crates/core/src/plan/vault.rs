@@ -10,9 +10,7 @@ use crate::desired::{ApprovalFacts, ApprovalMode, Approver, Desired};
 use crate::failure::{ArmError, Failure};
 use crate::marker::{ApprovalRecord, Marker};
 use crate::message::duration;
-use crate::observed::{
-    Connection, ConnectionState, Connections, Link, Links, Observed, Provisioning, Read,
-};
+use crate::observed::{Connection, ConnectionState, Connections, Link, Links, Observed, Provisioning, Read};
 use crate::policy::OnUnconfirmed;
 use crate::reason::Reason;
 use crate::report::{Ready, Report, Truth};
@@ -33,15 +31,11 @@ pub(super) fn pending(
     };
     match approval::find(d, link, own, vault) {
         Match::None => Ok(Plan::say(not_shown(d, link, vault, now))),
-        Match::Several(requests) => {
-            Ok(Plan::say(several(d, requests.len()).with_link(link)))
-        }
+        Match::Several(requests) => Ok(Plan::say(several(d, requests.len()).with_link(link))),
         Match::Revoked(connection, record) => Ok(revoked(d, o, links, link, own, connection, &record)),
         Match::Ours(connection, record) => unconfirmed(d, o, link, own, connection, &record, vault),
         Match::Decided(connection) => Ok(decided(d, o, links, link, own, connection, now)),
-        Match::One(connection, endpoint) => {
-            one(d, o, link, own, &Request { connection, endpoint, vault }, now)
-        }
+        Match::One(connection, endpoint) => one(d, o, link, own, &Request { connection, endpoint, vault }, now),
     }
 }
 
@@ -82,8 +76,7 @@ fn one(
     now: Timestamp,
 ) -> Result<Plan, Read> {
     let sighting = o.memory.sighting.as_ref();
-    let twice =
-        approval::m5_seen_twice(d, link, request.connection, request.endpoint, sighting);
+    let twice = approval::m5_seen_twice(d, link, request.connection, request.endpoint, sighting);
     let Some(own) = own else {
         return Ok(Plan::say(adopted(d, link)));
     };
@@ -113,9 +106,11 @@ fn one(
     .with_link(link)
     .with_connection(request.connection)
     .with_approval(requested(d, o, request, Some(policy.reference())));
-    let recorded = d.remembered.connection.as_ref().is_some_and(|(id, endpoint)| {
-        *id == request.connection.id && endpoint == request.endpoint
-    });
+    let recorded = d
+        .remembered
+        .connection
+        .as_ref()
+        .is_some_and(|(id, endpoint)| *id == request.connection.id && endpoint == request.endpoint);
     if !recorded {
         return Ok(Plan::say(matched).again(Again::Now));
     }
@@ -139,12 +134,7 @@ fn one(
 }
 
 /// What is known of the approval as soon as the request is matched.
-fn requested(
-    d: &Desired,
-    o: &Observed,
-    request: &Request<'_>,
-    policy: Option<String>,
-) -> ApprovalFacts {
+fn requested(d: &Desired, o: &Observed, request: &Request<'_>, policy: Option<String>) -> ApprovalFacts {
     let remembered = d.remembered.connection.as_ref();
     let before = remembered
         .filter(|(id, endpoint)| *id == request.connection.id && endpoint == request.endpoint)
@@ -156,10 +146,7 @@ fn requested(
 /// Nothing on the vault is ours yet, or not yet in two lists. The sentence is the same for both,
 /// so that a request that appears costs no write.
 fn waiting(d: &Desired, link: &Link) -> Report {
-    let message = format!(
-        "SignalR has sent the request; waiting until {} shows it in two readings.",
-        d.vault.name()
-    );
+    let message = format!("SignalR has sent the request; waiting until {} shows it in two readings.", d.vault.name());
     Report::new(Reason::WaitingForConnection, &message).with_link(link)
 }
 
@@ -177,20 +164,16 @@ fn not_shown(d: &Desired, link: &Link, vault: &Connections, now: Timestamp) -> R
     }
     let message = format!(
         "{} after SignalR reported Succeeded, none of the {} connection(s) on {} carries this link's message. Its owner may have removed the request. To send it once more, set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value, or delete the link in Azure.",
-        duration(d.limits.connection_missing), vault.connections.len(), d.vault.name()
+        duration(d.limits.connection_missing),
+        vault.connections.len(),
+        d.vault.name()
     );
     let mut report = Report::new(Reason::ConnectionNotFound, &message).with_link(link);
     report.connection = crate::report::Fact::Set(None);
     report
 }
 
-fn ask_a_person(
-    d: &Desired,
-    o: &Observed,
-    link: &Link,
-    request: &Request<'_>,
-    now: Timestamp,
-) -> Plan {
+fn ask_a_person(d: &Desired, o: &Observed, link: &Link, request: &Request<'_>, now: Timestamp) -> Plan {
     let approval = requested(d, o, request, None);
     let timeout = d.approval_timeout;
     let waited = approval
@@ -200,7 +183,11 @@ fn ask_a_person(
     let (reason, lead) = if waited >= timeout.mul_f64(d.limits.pace) {
         (
             Reason::ApprovalTimedOut,
-            format!("Nobody approved the request on {} within {} (approval.timeout); waiting goes on.", d.vault.name(), duration(timeout)),
+            format!(
+                "Nobody approved the request on {} within {} (approval.timeout); waiting goes on.",
+                d.vault.name(),
+                duration(timeout)
+            ),
         )
     } else {
         (
@@ -224,14 +211,7 @@ fn adopted(d: &Desired, link: &Link) -> Report {
     Report::new(Reason::PendingApproval, &message).with_link(link)
 }
 
-fn denied(
-    d: &Desired,
-    o: &Observed,
-    link: &Link,
-    request: &Request<'_>,
-    twice: bool,
-    denial: &Denial,
-) -> Plan {
+fn denied(d: &Desired, o: &Observed, link: &Link, request: &Request<'_>, twice: bool, denial: &Denial) -> Plan {
     let why = match denial {
         Denial::NoPolicy => format!(
             "No ApprovalPolicy permits automatic approval for namespace {}, this SignalR and this key vault together.",
@@ -249,19 +229,20 @@ fn denied(
     )
     .with_link(link);
     if twice {
-        report = report
-            .with_connection(request.connection)
-            .with_approval(requested(d, o, request, None));
+        report = report.with_connection(request.connection).with_approval(requested(d, o, request, None));
         return Plan::say(report);
     }
     Plan::say(report).again(Again::After(d.limits.second_look))
 }
 
 fn several(d: &Desired, count: usize) -> Report {
-    ambiguous(d, &format!(
-        "{count} pending requests on {} carry this link's message: either the SignalR has replicas, or somebody copied the message.",
-        d.vault.name()
-    ))
+    ambiguous(
+        d,
+        &format!(
+            "{count} pending requests on {} carry this link's message: either the SignalR has replicas, or somebody copied the message.",
+            d.vault.name()
+        ),
+    )
 }
 
 fn ambiguous(d: &Desired, why: &str) -> Report {
@@ -289,9 +270,7 @@ fn unconfirmed(
         policy: d.remembered.approval.policy.clone(),
     };
     let alarm = match o.permissions.or_read(Read::Permissions)? {
-        Ok(permissions) => {
-            approval::m7_unconfirmed(&d.limits, link, connection, record, vault, permissions)
-        }
+        Ok(permissions) => approval::m7_unconfirmed(&d.limits, link, connection, record, vault, permissions),
         Err(_) => None,
     };
     if let Some((why, on_unconfirmed)) = alarm {
@@ -307,13 +286,18 @@ fn unconfirmed(
                 Action::Decide(Box::new(approval::revoke(link, own, connection, endpoint, why.clone()))),
                 report(WAY_BACK),
             ),
-            _ => Plan::say(report("The policy says Hold: the connection stays approved. Check it on the vault's side.")),
+            _ => {
+                Plan::say(report("The policy says Hold: the connection stays approved. Check it on the vault's side."))
+            }
         });
     }
     let report = if connection.provisioning == Provisioning::Succeeded {
         Report::new(Reason::WaitingForPropagation, &propagation(d))
     } else {
-        Report::new(Reason::Approving, &format!("The operator approved the connection; {} is working on it.", d.vault.name()))
+        Report::new(
+            Reason::Approving,
+            &format!("The operator approved the connection; {} is working on it.", d.vault.name()),
+        )
     };
     Ok(Plan::say(report.with_link(link).with_connection(connection).with_approval(approval)))
 }
@@ -322,9 +306,16 @@ const WAY_BACK: &str = "The operator took its approval back: the connection is R
 
 fn alarm_text(d: &Desired, why: &Unconfirmed) -> String {
     match why {
-        Unconfirmed::EndpointChanged => format!("The connection on {} that the operator approved has another private endpoint now.", d.vault.name()),
-        Unconfirmed::SecondRequest => format!("After the approval a second request with this link's message appeared on {}.", d.vault.name()),
-        Unconfirmed::TooLong(limit) => format!("{} after the approval SignalR still reports Pending: what was approved may not be this link's request.", duration(*limit)),
+        Unconfirmed::EndpointChanged => {
+            format!("The connection on {} that the operator approved has another private endpoint now.", d.vault.name())
+        }
+        Unconfirmed::SecondRequest => {
+            format!("After the approval a second request with this link's message appeared on {}.", d.vault.name())
+        }
+        Unconfirmed::TooLong(limit) => format!(
+            "{} after the approval SignalR still reports Pending: what was approved may not be this link's request.",
+            duration(*limit)
+        ),
     }
 }
 
@@ -392,14 +383,17 @@ pub(super) fn refused(
     link: &Link,
     own: Option<&Marker>,
 ) -> Result<Plan, Read> {
-    if own.is_some() && let Ok(vault) = o.connections.or_read(Read::Connections)? {
+    if own.is_some()
+        && let Ok(vault) = o.connections.or_read(Read::Connections)?
+    {
         match approval::find(d, link, own, vault) {
             Match::Revoked(connection, record) => {
                 return Ok(revoked(d, o, links, link, own, connection, &record));
             }
             Match::Decided(connection) => {
-                return Ok(turned_down(d, o, links, link, own, link.connection)
-                    .map_report(|r| r.with_connection(connection)));
+                return Ok(
+                    turned_down(d, o, links, link, own, link.connection).map_report(|r| r.with_connection(connection))
+                );
             }
             _ => {}
         }
@@ -421,7 +415,9 @@ fn turned_down(
     let vault = d.vault.name();
     let (reason, what) = match state {
         ConnectionState::Rejected => (Reason::Rejected, format!("The owner of {vault} rejected the connection.")),
-        ConnectionState::Disconnected => (Reason::Disconnected, format!("The connection was removed on the side of {vault}.")),
+        ConnectionState::Disconnected => {
+            (Reason::Disconnected, format!("The connection was removed on the side of {vault}."))
+        }
         _ => (Reason::ConnectionTimedOut, "SignalR reports the connection as timed out.".to_owned()),
     };
     let message = format!(
@@ -435,7 +431,11 @@ fn unreadable(d: &Desired, link: &Link, error: &ArmError) -> Plan {
     if error.failure == Failure::Forbidden && d.mode == ApprovalMode::Manual {
         let message = format!(
             "A person must approve the request on {}; the operator may not read the vault and cannot name it. In the portal: {} > Networking > Private endpoint connections; look for the request with exactly this message: {} (to have it named here, grant {} at {}).",
-            d.vault.name(), d.vault.name(), link.message, error.action, error.scope
+            d.vault.name(),
+            d.vault.name(),
+            link.message,
+            error.action,
+            error.scope
         );
         return Plan::say(Report::new(Reason::PendingApproval, &message).with_link(link));
     }

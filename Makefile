@@ -1,0 +1,61 @@
+# Two commands are enough: `make demo` and `make test`. They build what they need.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/signalr-private-link-operator
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+
+.PHONY: help demo test bench az generate check fmt clippy deny generated tools prerequisites
+
+help: ## Lists the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+prerequisites:
+	@tools/prerequisites.sh
+
+tools: prerequisites ## Builds etcd, kube-apiserver, kubectl and helm (once, cached)
+	@tools/build.sh --with-helm >/dev/null
+
+demo: prerequisites ## Shows the whole story in the terminal; KEEP=1 leaves it running
+	@tools/build.sh >/dev/null
+	cargo build --locked --workspace --bins
+	@KEEP=$(KEEP) target/debug/demo
+
+test: tools ## Runs all tests
+	cargo test --locked --workspace
+	@tools/chart-test.sh
+
+bench: prerequisites ## Measures calls, writes, memory and time (release build)
+	@tools/build.sh >/dev/null
+	cargo build --locked --workspace --bins --release
+	@target/release/bench
+
+az: prerequisites ## Runs Microsoft's own article with the real Azure CLI against azure-sim
+	@crates/azure-sim/az.sh
+
+generate: ## Writes crds/ and the chart's copy from the Rust types
+	@cargo build --locked --quiet --workspace --bins
+	@tools/generate.sh target/debug/signalr-private-link-operator crds charts/signalr-private-link-operator/files/crds
+
+check: fmt clippy generated deny ## Runs the checks of CI beside the tests
+
+fmt:
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+generated: generate
+	@git diff --exit-code -- crds charts/signalr-private-link-operator/files/crds \
+	    || { echo "error: the generated definitions are not up to date; run make generate and commit" >&2; exit 1; }
+	@test -z "$$(git status --porcelain -- crds charts/signalr-private-link-operator/files/crds)" \
+	    || { echo "error: generated definitions are not committed" >&2; exit 1; }
+
+# Advisories need the network beyond the package registry, so they are not part of this.
+deny: $(CARGO_DENY)
+	$(CARGO_DENY) check --hide-inclusion-graph bans licenses sources
+
+$(CARGO_DENY):
+	cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
