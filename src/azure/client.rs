@@ -38,7 +38,14 @@ pub(super) struct About {
 
 impl About {
     pub(super) fn error(&self, failure: Failure, code: String, message: String) -> ArmError {
-        ArmError { failure, code, message, doing: self.doing.as_str().into(), action: self.action, scope: self.scope.as_str().into() }
+        ArmError {
+            failure,
+            code,
+            message,
+            doing: self.doing.as_str().into(),
+            action: self.action,
+            scope: self.scope.as_str().into(),
+        }
     }
 }
 

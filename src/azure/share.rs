@@ -51,12 +51,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         batch.await
     }
 
-    fn batch<F>(
-        &self,
-        key: String,
-        gather: Duration,
-        request: impl FnOnce() -> F + Send + 'static,
-    ) -> Batch<T>
+    fn batch<F>(&self, key: String, gather: Duration, request: impl FnOnce() -> F + Send + 'static) -> Batch<T>
     where
         F: Future<Output = Result<T, ArmError>> + Send + 'static,
     {
