@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/signalr-private-link-operator
+# One source, the Rust types; a copy where kustomize and helm each look for it.
+DEFINITIONS := crds deploy/base/crds charts/signalr-private-link-operator/files/crds
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
@@ -35,9 +37,9 @@ bench: prerequisites ## Measures calls, writes, memory and time (release build)
 az: prerequisites ## Runs Microsoft's own article with the real Azure CLI against azure-sim
 	@crates/azure-sim/az.sh
 
-generate: ## Writes crds/ and the chart's copy from the Rust types
+generate: ## Writes the definitions from the Rust types
 	@cargo build --locked --quiet --workspace --bins
-	@tools/generate.sh target/debug/signalr-private-link-operator crds charts/signalr-private-link-operator/files/crds
+	@tools/generate.sh target/debug/signalr-private-link-operator $(DEFINITIONS)
 
 check: fmt clippy generated deny ## Runs the checks of CI beside the tests
 
@@ -48,9 +50,9 @@ clippy:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 generated: generate
-	@git diff --exit-code -- crds charts/signalr-private-link-operator/files/crds \
+	@git diff --exit-code -- $(DEFINITIONS) \
 	    || { echo "error: the generated definitions are not up to date; run make generate and commit" >&2; exit 1; }
-	@test -z "$$(git status --porcelain -- crds charts/signalr-private-link-operator/files/crds)" \
+	@test -z "$$(git status --porcelain -- $(DEFINITIONS))" \
 	    || { echo "error: generated definitions are not committed" >&2; exit 1; }
 
 # Advisories need the network beyond the package registry, so they are not part of this.

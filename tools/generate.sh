@@ -9,8 +9,6 @@ import pathlib, re, sys
 documents = [d for d in re.split(r"^---\n", sys.stdin.read(), flags=re.M) if d.strip()]
 for directory in map(pathlib.Path, sys.argv[1:]):
     directory.mkdir(parents=True, exist_ok=True)
-    for old in directory.glob("*.yaml"):
-        old.unlink()
     for document in documents:
         plural = re.search(r"^  name: ([a-z]+)\.", document, flags=re.M).group(1)
         (directory / f"{plural}.yaml").write_text("# Generated from the Rust types by `make generate`.\n" + document)

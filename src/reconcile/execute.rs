@@ -60,6 +60,11 @@ pub(super) async fn execute(
     };
     let _lane = context.lanes.enter(&parent).await;
     let begun = Instant::now();
+    // Somebody else may have begun a change while this one waited for the lane.
+    let to_signalr = !matches!(action, Action::Decide(_));
+    if to_signalr && context.lanes.busy(&parent, key) {
+        return Outcome::Changed("another change to the SignalR began".to_owned());
+    }
     let result = match action {
         Action::PutLink { replaces } => put(context, key, object, desired, replaces.as_ref(), begun).await,
         Action::DeleteLink { message, waives_fence } => {

@@ -3,6 +3,7 @@
 
 pub mod azure;
 pub mod cluster;
+pub mod metrics;
 pub mod operator;
 pub mod scene;
 pub mod tools;
