@@ -1,6 +1,7 @@
 //! From a manifest to a working link and back.
 
 use serde_json::{Value, json};
+use testkit::metrics::Scrape;
 use testkit::scene::{LinkOptions, Scene, condition, message};
 use testkit::{azure, eventually};
 
@@ -154,5 +155,76 @@ fn kill_9_at_any_moment_ends_in_the_same_state_with_one_put() {
             writes.iter().filter(ours).count()
         };
         assert_eq!((count("link"), count("connection")), (1, 1), "one PUT, one approval");
+    });
+}
+
+#[test]
+fn one_link_costs_at_most_7_kubernetes_writes_and_few_calls() {
+    run(async {
+        let scene = scene().await;
+        let (ns, signalr, vault) = ("counted", "counted-signalr", "counted-kv");
+        scene.namespace(ns).unwrap();
+        scene.azure.add(signalr, vault).await.unwrap();
+        scene.cluster.apply(&policy("counted", ns, signalr, vault).to_string()).unwrap();
+        let metrics = format!("127.0.0.1:{}", testkit::free_port().unwrap());
+        let mut settings = crate::settings(scene, ns);
+        settings.environment.push(("METRICS_ADDRESS".into(), metrics.clone()));
+        settings.flags.retain(|flag| flag != "--metrics-address");
+        settings.flags.remove(settings.flags.iter().position(|flag| flag == "0").unwrap());
+        let _operator = testkit::Operator::start(&settings).unwrap();
+        for (name, mode) in [("manual", "Manual"), ("automatic", "Automatic")] {
+            let before = Scrape::read(&metrics).await.unwrap_or_default();
+            let options = LinkOptions { spec: json!({"approval": {"mode": mode}}), ..LinkOptions::default() };
+            scene.cluster.apply(&Scene::manifest(ns, name, signalr, vault, &options).to_string()).unwrap();
+            if mode == "Manual" {
+                scene.until_reason(ns, name, "PendingApproval", LIMIT).await.unwrap();
+                scene.azure.owner_approves(vault, "please approve").await.unwrap();
+            }
+            scene.until_reason(ns, name, "Approved", LIMIT).await.unwrap();
+            let after = Scrape::read(&metrics).await.unwrap();
+            let writes = after.kubernetes_writes() - before.kubernetes_writes();
+            let calls = after.arm_calls() - before.arm_calls();
+            let polls = after.sum("signalr_private_link_arm_calls_total", "get_operation")
+                - before.sum("signalr_private_link_arm_calls_total", "get_operation");
+            println!("{mode}: {writes} Kubernetes writes, {calls} ARM calls of which {polls} poll the operation");
+            assert!(writes <= 7, "{mode}: {writes} Kubernetes writes");
+            assert!(calls - polls <= 30, "{mode}: {calls} ARM calls, {polls} polls");
+        }
+    });
+}
+
+#[test]
+fn it_works_with_the_shipped_rights_a_lease_and_a_federated_token() {
+    run(async {
+        let scene = scene().await;
+        let (ns, signalr, vault, home) = ("rbac", "rbac-signalr", "rbac-kv", "signalr-private-link-operator");
+        scene.namespace(ns).unwrap();
+        scene.azure.add(signalr, vault).await.unwrap();
+        let base = testkit::tools::root().join("deploy/base");
+        scene.cluster.kubectl_ok(&["apply", "-f", &base.join("namespace.yaml").to_string_lossy()]).unwrap();
+        scene.cluster.kubectl_ok(&["apply", "-n", home, "-f", &base.join("rbac.yaml").to_string_lossy()]).unwrap();
+        let audience = "api://AzureADTokenExchange";
+        let token = scene.cluster.kubectl_ok(&["create", "token", home, "-n", home, "--audience", audience]).unwrap();
+        let token_file = scene.cluster.directory().join("federated-token");
+        std::fs::write(&token_file, token.trim()).unwrap();
+
+        let mut settings = crate::settings(scene, ns);
+        settings.kubeconfig = scene.cluster.service_account_kubeconfig(home, home).unwrap();
+        settings.environment.retain(|(name, _)| name != "AZURE_CLIENT_SECRET");
+        settings.environment.push(("AZURE_FEDERATED_TOKEN_FILE".into(), token_file.to_string_lossy().into_owned()));
+        settings.flags.push("--leader-elect".into());
+        let operator = testkit::Operator::start(&settings).unwrap();
+        scene
+            .cluster
+            .apply(&Scene::manifest(ns, "kv-pe", signalr, vault, &LinkOptions::default()).to_string())
+            .unwrap();
+        scene.until_reason(ns, "kv-pe", "PendingApproval", LIMIT).await.unwrap();
+        scene.azure.owner_approves(vault, "please approve").await.unwrap();
+        scene.until_reason(ns, "kv-pe", "Approved", LIMIT).await.unwrap();
+        scene.cluster.kubectl_ok(&["wait", "--for=condition=Ready", "spl/kv-pe", "-n", ns, "--timeout=10s"]).unwrap();
+        let events =
+            scene.cluster.kubectl_ok(&["get", "events", "-n", ns, "-o", "jsonpath={.items[*].reason}"]).unwrap();
+        assert!(events.contains("Approved"), "{events}");
+        assert!(operator.terminate().unwrap().success(), "SIGTERM ends it with exit code 0");
     });
 }

@@ -110,7 +110,7 @@ impl Cluster {
             "client-certificate-data": base64(&admin),
             "client-key-data": base64(&admin_key),
         });
-        cluster.write_kubeconfig("admin", &user)?;
+        cluster.write_kubeconfig("admin", "default", &user)?;
         cluster.wait_until_ready().await?;
         Ok(cluster)
     }
@@ -135,14 +135,14 @@ impl Cluster {
         })
     }
 
-    fn write_kubeconfig(&self, who: &str, user: &Value) -> anyhow::Result<PathBuf> {
+    fn write_kubeconfig(&self, who: &str, namespace: &str, user: &Value) -> anyhow::Result<PathBuf> {
         let ca = std::fs::read_to_string(self.directory.join("ca.pem"))?;
         let kubeconfig = json!({
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "testkit", "cluster": {"server": self.server, "certificate-authority-data": base64(&ca)}}],
             "users": [{"name": who, "user": user}],
-            "contexts": [{"name": "testkit", "context": {"cluster": "testkit", "user": who}}],
+            "contexts": [{"name": "testkit", "context": {"cluster": "testkit", "user": who, "namespace": namespace}}],
             "current-context": "testkit",
         });
         let path = self.directory.join(format!("{who}.kubeconfig"));
@@ -168,7 +168,7 @@ impl Cluster {
     /// When the service account does not exist.
     pub fn service_account_kubeconfig(&self, namespace: &str, account: &str) -> anyhow::Result<PathBuf> {
         let token = self.kubectl_ok(&["create", "token", account, "-n", namespace, "--duration", "2h"])?;
-        self.write_kubeconfig(account, &json!({"token": token.trim()}))
+        self.write_kubeconfig(account, namespace, &json!({"token": token.trim()}))
     }
 
     /// Runs kubectl as the administrator.
