@@ -1,0 +1,146 @@
+//! What a client meets: states, refusals, oddities, faults.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use common::{Azure, SIGNALR, VAULT, link};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_link_is_created_approved_and_deleted() {
+    let azure = Azure::start().await;
+    let created = azure.put_link("kv-pe").await;
+    assert_eq!((created.status, &created.body["properties"]["provisioningState"]), (200, &json!("Creating")));
+    let operation = created.header("azure-asyncoperation").unwrap().to_owned();
+    assert!(operation.len() > 3_200, "{}", operation.len());
+    assert_eq!(azure.url("GET", &operation, None).await.body["status"], "Running");
+    assert_eq!(azure.url("GET", &operation.replace("&h=", "x&h="), None).await.status, 400, "signed");
+    azure.until(&link("kv-pe"), |a| a.body["properties"]["provisioningState"] == "Succeeded").await;
+    assert_eq!(azure.url("GET", &operation, None).await.body["status"], "Succeeded");
+
+    let connection = azure.connection().await;
+    assert_eq!(connection["properties"]["privateLinkServiceConnectionState"]["description"], "please approve");
+    assert!(connection.get("etag").is_none());
+    assert!(!connection["name"].as_str().unwrap().contains("kv-pe"), "names tell nothing");
+    let id = connection["id"].as_str().unwrap();
+    let decide = json!({"properties": {
+        "privateEndpoint": connection["properties"]["privateEndpoint"],
+        "privateLinkServiceConnectionState": {"status": "Approved", "description": "yes"},
+    }});
+    let approved = azure.call("PUT", id, Some(decide.clone())).await;
+    assert_eq!(approved.status, 200);
+    assert_eq!(approved.body["properties"]["provisioningState"], "Updating");
+    assert!(approved.header("azure-asyncoperation").unwrap().contains("kv-operation="));
+    assert_eq!(azure.call("PUT", id, Some(decide)).await.code(), "ConflictError", "one writer per vault");
+    azure.until(&link("kv-pe"), |a| a.body["properties"]["status"] == "Approved").await;
+
+    let deleted = azure.call("DELETE", &link("kv-pe"), None).await;
+    assert_eq!(deleted.status, 202);
+    assert!(deleted.header("location").is_some() && deleted.header("azure-asyncoperation").is_some());
+    azure.until(&link("kv-pe"), |a| a.status == 404).await;
+    assert_eq!(azure.call("GET", id, None).await.status, 204, "a missing connection is 204");
+}
+
+#[tokio::test]
+async fn a_signalr_refuses_a_second_change_even_while_it_says_succeeded() {
+    let azure = Azure::start().await;
+    azure.put_link("kv-pe").await;
+    assert_eq!(azure.put_link("other").await.status, 409);
+    azure.until(&link("kv-pe"), |a| a.body["properties"]["provisioningState"] == "Succeeded").await;
+    assert_eq!(azure.call("GET", SIGNALR, None).await.body["properties"]["provisioningState"], "Succeeded");
+    let refused = azure.put_link("other").await;
+    assert_eq!((refused.status, refused.code()), (409, "Conflict"));
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(azure.put_link("other").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_missing_is_told_as_arm_tells_it() {
+    let azure = Azure::start().await;
+    let elsewhere = |from: &str, to: &str| link("kv-pe").replace(from, to);
+    for (method, path, status, code) in [
+        ("GET", link("kv-pe"), 404, "ResourceNotFound"),
+        ("DELETE", link("kv-pe"), 204, ""),
+        ("DELETE", elsewhere("contoso-signalr", "other"), 404, "ParentResourceNotFound"),
+        ("GET", elsewhere("resourceGroups/contoso", "resourceGroups/other"), 404, "ResourceGroupNotFound"),
+        (
+            "GET",
+            elsewhere("00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-00000000dead"),
+            404,
+            "SubscriptionNotFound",
+        ),
+        ("GET", format!("{VAULT}/privateEndpointConnections/none"), 204, ""),
+        ("GET", VAULT.replace("contoso-kv", "other-kv"), 404, "ResourceNotFound"),
+    ] {
+        let answer = azure.call(method, &path, None).await;
+        assert_eq!((answer.status, answer.code()), (status, code), "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_versions_tiers_and_rights_are_checked() {
+    let mut azure = Azure::start().await;
+    let refused = azure.sign_in("wrong").await;
+    assert_eq!((refused.status, &refused.body["error"]), (401, &json!("invalid_client")));
+    assert!(refused.body["error_description"].as_str().unwrap().starts_with("AADSTS7000215: "));
+    let url = format!("{}{SIGNALR}", azure.server.endpoint());
+    assert_eq!(azure.url("GET", &url, None).await.code(), "MissingApiVersionParameter");
+    assert_eq!(
+        azure.url("GET", &format!("{url}?api-version=2099-01-01"), None).await.code(),
+        "NoRegisteredProviderFound"
+    );
+
+    azure.control("PATCH", "/signalr", json!({"resourceId": SIGNALR, "sku": "Free_F1"})).await;
+    assert_eq!(azure.put_link("kv-pe").await.status, 400);
+
+    let grants = json!([{"actions": ["Microsoft.SignalRService/*/read"], "scope": SIGNALR}]);
+    azure.control("PUT", "/permissions", grants).await;
+    assert_eq!(azure.call("GET", SIGNALR, None).await.status, 200);
+    let denied = azure.put_link("kv-pe").await;
+    assert_eq!((denied.status, denied.code()), (403, "AuthorizationFailed"));
+    assert!(denied.body["error"]["message"].as_str().unwrap().contains("sharedPrivateLinkResources/write"));
+
+    azure.token = "made-up".into();
+    let unknown = azure.call("GET", SIGNALR, None).await;
+    assert_eq!((unknown.status, unknown.code()), (401, "InvalidAuthenticationToken"));
+    assert!(unknown.header("www-authenticate").is_some());
+}
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    let azure = Azure::start().await;
+    azure.control("PATCH", "/quirks", json!({"pageSize": 2})).await;
+    azure.control("POST", "/strangers", json!({"vault": VAULT, "message": "hello", "count": 5})).await;
+    let first = azure.call("GET", &format!("{VAULT}/privateEndpointConnections"), None).await;
+    let (mut next, mut seen) = (first.body["nextLink"].as_str().map(str::to_owned), 2);
+    while let Some(url) = next {
+        let page = azure.url("GET", &url, None).await;
+        seen += page.body["value"].as_array().unwrap().len();
+        next = page.body["nextLink"].as_str().map(str::to_owned);
+    }
+    assert_eq!(seen, 5);
+}
+
+#[tokio::test]
+async fn a_fault_after_the_effect_loses_only_the_answer() {
+    let azure = Azure::start().await;
+    let lost = json!({"method": "PUT", "path": "kv-pe", "when": "after", "kind": "status", "status": 504, "code": "GatewayTimeout"});
+    azure.control("POST", "/faults", lost).await;
+    assert_eq!(azure.put_link("kv-pe").await.status, 504);
+    assert_eq!(azure.call("GET", &link("kv-pe"), None).await.status, 200);
+    let refused = json!({"method": "GET", "path": "kv-pe", "kind": "status", "status": 429, "retryAfter": "7"});
+    azure.control("POST", "/faults", refused).await;
+    assert_eq!(azure.call("GET", &link("kv-pe"), None).await.header("retry-after"), Some("7"));
+    assert_eq!(azure.call("GET", &link("kv-pe"), None).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_truth_tells_who_opened_what() {
+    let azure = Azure::start().await;
+    azure.control("POST", "/strangers", json!({"vault": VAULT, "message": "please approve"})).await;
+    let stranger = azure.connection().await;
+    let decide = json!({"properties": {"privateLinkServiceConnectionState": {"status": "Approved"}}});
+    azure.call("PUT", stranger["id"].as_str().unwrap(), Some(decide)).await;
+    assert_eq!(azure.control("GET", "/truth", json!(null)).await["strangersApproved"], 1);
+}
