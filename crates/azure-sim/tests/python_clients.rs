@@ -48,7 +48,7 @@ async fn create_list_approve_wait_and_delete() {
     std::fs::write(&ca_file, azure.server.ca()).unwrap();
     let mut command = Command::new(directory.join("bin/python"));
     command
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/clients.py"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/microsoft_clients.py"))
         .args([azure.server.endpoint(), &ca_file.to_string_lossy()])
         .args([&azure.config.tenant_id, &azure.config.client_id, &azure.config.client_secret])
         .args([common::SIGNALR, common::VAULT]);

@@ -48,6 +48,7 @@ const VAULT_VERSIONS: &[&str] = &[
     "2026-02-01",
     "2026-03-01-preview",
     "2026-04-01-preview",
+    "2026-05-15",
 ];
 
 /// Answers; with what the request was about and the action that it needed, for the log.
