@@ -209,11 +209,11 @@ fn metadata(sim: &Sim) -> Reply {
     let endpoint = &sim.endpoint;
     Reply::json(
         200,
-        json!([{
+        json!({
             "name": "AzureSim", "resourceManager": format!("{endpoint}/"), "portal": endpoint, "gallery": endpoint, "graph": endpoint,
             "authentication": {"loginEndpoint": endpoint, "audiences": ["https://management.core.windows.net/", "https://management.azure.com/"], "tenant": "common", "identityProvider": "AAD"},
             "suffixes": {"keyVaultDns": "vault.azure.net", "storage": "core.windows.net"},
-        }]),
+        }),
     )
 }
 
