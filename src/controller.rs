@@ -1,6 +1,7 @@
 //! Wiring: watches trigger passes, lanes and policies wake objects, a signal ends it all.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -61,22 +62,29 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let election = LeaderElection::new(client.clone(), client.default_namespace(), NAME, &identity);
     // A replica that waits for the lease is ready to take over.
     readiness.ready();
+    let leading = AtomicBool::new(false);
+    let lead = async {
+        leading.store(true, Ordering::Relaxed);
+        watch(args, &client, arm, metrics, &readiness).await;
+    };
     tokio::select! {
-        held = election.with_lease(watch(args, &client, arm, metrics, &readiness)) => {
+        held = election.with_lease(lead) => {
             held.context("the lease was lost; the process ends, and a new one joins the election")
         }
-        () = waiting_ends() => {
+        () = ends_while_waiting(&leading) => {
             election.release().await;
             Ok(())
         }
     }
 }
 
-/// While waiting for the lease nothing else listens to signals; while holding it the controller
-/// does, and this one gives it time.
-async fn waiting_ends() {
+/// A signal ends the wait for the lease. While the lease is held the controller listens itself:
+/// the running calls end, and then the lease is given back.
+async fn ends_while_waiting(leading: &AtomicBool) {
     signal().await;
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    if leading.load(Ordering::Relaxed) {
+        std::future::pending().await
+    }
 }
 
 /// The definitions have to be there: without them the watch would fail for ever.

@@ -9,7 +9,7 @@ use crate::desired::{DeletionPolicy, Desired, ManagementPolicy};
 use crate::failure::{ArmError, Failure, Level};
 use crate::marker::Marker;
 use crate::message::sentence;
-use crate::observed::{Link, Links, Observed, Operation, Provisioning, Read};
+use crate::observed::{Link, Links, Observed, Operation, OperationKind, Provisioning, Read};
 use crate::reason::Reason;
 use crate::report::Report;
 
@@ -21,11 +21,14 @@ pub(super) fn plan(d: &Desired, o: &Observed) -> Result<Plan, Read> {
     if d.force_finalize || leave_alone {
         return Ok(release());
     }
-    if o.operation_held.is_some()
+    if let Some(kind) = o.operation_held
         && let Ok(Operation::Running) = o.operation.or_read(Read::Operation)?
         && o.memory.in_progress_for < d.limits.operation
     {
-        return Ok(Plan::say(deleting(d)));
+        return Ok(Plan::say(match kind {
+            OperationKind::Delete => deleting(d),
+            OperationKind::Put => still_creating(d),
+        }));
     }
     let links = match o.links.or_read(Read::Links)? {
         Ok(links) => links,
@@ -48,6 +51,12 @@ fn deleting(d: &Desired) -> Report {
         Reason::Deleting,
         &format!("Azure is deleting the link {} on {}.", d.link.name(), d.link.signalr().name()),
     )
+}
+
+fn still_creating(d: &Desired) -> Report {
+    let message =
+        format!("Azure is still creating the link {}; it is deleted as soon as that has ended.", d.link.name());
+    Report::new(Reason::Deleting, &message)
 }
 
 /// R7: the link is absent. A PUT that was decided before the deletion was seen may still land; so

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Again, Plan, Side, failed, vault};
+use super::{Again, Case, Plan, Side, failed, vault};
 use crate::action::Action;
 use crate::approval::{self, Match};
 use crate::desired::{AdoptionPolicy, ApprovalFacts, Approver, Desired, ManagementPolicy};
@@ -77,6 +77,9 @@ fn absent(d: &Desired, o: &Observed, links: &Links) -> Result<Plan, Read> {
         );
         return Ok(Plan::say(Report::new(Reason::OwnershipConflict, &message).without_link()));
     }
+    if let Some(busy) = busy(d, o, links) {
+        return Ok(busy);
+    }
     // A link to a vault that does not exist would help nobody. Not being allowed to read the
     // vault is no reason to wait: creating the link needs no rights on it.
     if let Err(error) = o.connections.or_read(Read::Connections)?
@@ -94,9 +97,6 @@ fn absent(d: &Desired, o: &Observed, links: &Links) -> Result<Plan, Read> {
             return Ok(Plan::say(Report::new(Reason::Deleting, &message).without_link()));
         }
         Ok(_) => {}
-    }
-    if let Some(busy) = busy(d, o, links) {
-        return Ok(busy);
     }
     if let Some(left) = o.memory.unknown_delete.and_then(|ago| d.limits.fence.checked_sub(ago)) {
         return Ok(Plan::wait(left));
@@ -128,7 +128,7 @@ fn present(d: &Desired, o: &Observed, links: &Links, link: &Link, now: Timestamp
     }
     let Some(own) = own else {
         if d.adoption == AdoptionPolicy::Adopt && as_wanted && marker.is_none() {
-            return by_state(d, o, links, link, None, now);
+            return by_state(&Case { d, o, links, link, own: None, now });
         }
         return Ok(Plan::say(foreign(d, o, link, marker.as_ref(), as_wanted)));
     };
@@ -146,18 +146,12 @@ fn present(d: &Desired, o: &Observed, links: &Links, link: &Link, now: Timestamp
         );
         return Ok(Plan::say(Report::new(Reason::AlreadyExists, &message).with_link(link)));
     }
-    by_state(d, o, links, link, Some(own), now)
+    by_state(&Case { d, o, links, link, own: Some(own), now })
 }
 
 /// A link that carries this object's marker (`own`), or that was adopted.
-fn by_state(
-    d: &Desired,
-    o: &Observed,
-    links: &Links,
-    link: &Link,
-    own: Option<&Marker>,
-    now: Timestamp,
-) -> Result<Plan, Read> {
+fn by_state(case: &Case<'_>) -> Result<Plan, Read> {
+    let Case { d, o, links, link, .. } = *case;
     match &link.provisioning {
         Provisioning::Deleting => Ok(Plan::say(in_progress(d, OperationKind::Delete).with_link(link))),
         Provisioning::InProgress(word) => {
@@ -172,12 +166,12 @@ fn by_state(
             );
             Ok(Plan::say(Report::new(Reason::OperationTimedOut, &message).with_link(link)))
         }
-        Provisioning::Failed | Provisioning::Canceled => operation_failed(d, o, links, link, own),
+        Provisioning::Failed | Provisioning::Canceled => operation_failed(case),
         Provisioning::Succeeded => match link.connection {
-            ConnectionState::Approved => approved(d, o, link, own, now),
-            ConnectionState::Pending | ConnectionState::Unknown => vault::pending(d, o, links, link, own, now),
+            ConnectionState::Approved => approved(case),
+            ConnectionState::Pending | ConnectionState::Unknown => vault::pending(case),
             ConnectionState::Rejected | ConnectionState::Disconnected | ConnectionState::Timeout => {
-                vault::refused(d, o, links, link, own)
+                vault::refused(case)
             }
         },
     }
@@ -189,7 +183,8 @@ fn age(link: &Link, links: &Links) -> Option<Duration> {
     Duration::try_from(date.duration_since(modified)).ok()
 }
 
-fn operation_failed(d: &Desired, o: &Observed, links: &Links, link: &Link, own: Option<&Marker>) -> Result<Plan, Read> {
+fn operation_failed(case: &Case<'_>) -> Result<Plan, Read> {
+    let Case { d, o, links, link, own, .. } = *case;
     let words = match o.operation_held {
         Some(_) => match o.operation.or_read(Read::Operation)? {
             Ok(Operation::Failed(words)) => sentence(words),
@@ -205,7 +200,7 @@ fn operation_failed(d: &Desired, o: &Observed, links: &Links, link: &Link, own: 
     let Some(own) = own else {
         return Ok(Plan::say(report));
     };
-    if let Some(recreate) = recreate(d, o, links, link, own) {
+    if let Some(recreate) = recreate(case) {
         return Ok(recreate);
     }
     let rested = age(link, links).unwrap_or(o.memory.failed_for);
@@ -221,8 +216,9 @@ fn operation_failed(d: &Desired, o: &Observed, links: &Links, link: &Link, own: 
 
 /// `recreate-requested-at`: the link is deleted when the annotation's hash is not the tag that
 /// the link was created with. The next pass finds it absent and creates it with the new tag.
-pub(super) fn recreate(d: &Desired, o: &Observed, links: &Links, link: &Link, own: &Marker) -> Option<Plan> {
-    if d.recreate.is_none() || own.tag == d.tag() {
+pub(super) fn recreate(case: &Case<'_>) -> Option<Plan> {
+    let Case { d, o, links, link, own, .. } = *case;
+    if d.recreate.is_none() || own?.tag == d.tag() {
         return None;
     }
     if let Some(busy) = busy(d, o, links) {
@@ -284,7 +280,8 @@ fn observe_only(d: &Desired, link: &Link, as_wanted: bool) -> Report {
 
 /// SignalR's own word decides. The vault is read only until status tells who approved, and in
 /// which end state the connection is.
-fn approved(d: &Desired, o: &Observed, link: &Link, own: Option<&Marker>, now: Timestamp) -> Result<Plan, Read> {
+fn approved(case: &Case<'_>) -> Result<Plan, Read> {
+    let Case { d, o, link, own, now, .. } = *case;
     let mut approval = d.remembered.approval.clone();
     let known =
         approval.approved_by.is_some() && (d.remembered.connection.is_none() || d.remembered.connection_settled);

@@ -16,8 +16,9 @@ use jiff::Timestamp;
 use crate::action::Action;
 use crate::desired::Desired;
 use crate::failure::{ArmError, Failure, Level};
+use crate::marker::Marker;
 use crate::message::sentence;
-use crate::observed::{Observed, Read};
+use crate::observed::{Link, Links, Observed, Read};
 use crate::reason::Reason;
 use crate::report::Report;
 
@@ -91,6 +92,18 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Next {
         Err(read) => Next::Read(read),
         Ok(plan) => Next::Plan(Box::new(held_back(observed, plan))),
     }
+}
+
+/// A link that is there and is ours (`own` is its marker) or adopted, with all that a decision
+/// about it rests on.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    d: &'a Desired,
+    o: &'a Observed,
+    links: &'a Links,
+    link: &'a Link,
+    own: Option<&'a Marker>,
+    now: Timestamp,
 }
 
 /// R7: a process that has just started does not write at once for an object that somebody else

@@ -3,28 +3,22 @@
 use jiff::Timestamp;
 
 use super::live::recreate;
-use super::{Again, Plan, Side, failed};
+use super::{Again, Case, Plan, Side, failed};
 use crate::action::Action;
 use crate::approval::{self, Denial, Match, Unconfirmed};
 use crate::desired::{ApprovalFacts, ApprovalMode, Approver, Desired};
 use crate::failure::{ArmError, Failure};
-use crate::marker::{ApprovalRecord, Marker};
+use crate::marker::ApprovalRecord;
 use crate::message::duration;
-use crate::observed::{Connection, ConnectionState, Connections, Link, Links, Observed, Provisioning, Read};
+use crate::observed::{Connection, ConnectionState, Connections, Link, Observed, Provisioning, Read};
 use crate::policy::OnUnconfirmed;
 use crate::reason::Reason;
 use crate::report::{Ready, Report, Truth};
 use crate::resource_id::EndpointId;
 
 /// SignalR says Succeeded, and Pending or nothing that is known.
-pub(super) fn pending(
-    d: &Desired,
-    o: &Observed,
-    links: &Links,
-    link: &Link,
-    own: Option<&Marker>,
-    now: Timestamp,
-) -> Result<Plan, Read> {
+pub(super) fn pending(case: &Case<'_>) -> Result<Plan, Read> {
+    let Case { d, o, link, own, now, .. } = *case;
     let vault = match o.connections.or_read(Read::Connections)? {
         Ok(vault) => vault,
         Err(error) => return Ok(unreadable(d, link, error)),
@@ -32,10 +26,10 @@ pub(super) fn pending(
     match approval::find(d, link, own, vault) {
         Match::None => Ok(Plan::say(not_shown(d, link, vault, now))),
         Match::Several(requests) => Ok(Plan::say(several(d, requests.len()).with_link(link))),
-        Match::Revoked(connection, record) => Ok(revoked(d, o, links, link, own, connection, &record)),
-        Match::Ours(connection, record) => unconfirmed(d, o, link, own, connection, &record, vault),
-        Match::Decided(connection) => Ok(decided(d, o, links, link, own, connection, now)),
-        Match::One(connection, endpoint) => one(d, o, link, own, &Request { connection, endpoint, vault }, now),
+        Match::Revoked(connection, record) => Ok(revoked(case, connection, &record)),
+        Match::Ours(connection, record) => unconfirmed(case, connection, &record, vault),
+        Match::Decided(connection) => Ok(decided(case, connection)),
+        Match::One(connection, endpoint) => one(case, &Request { connection, endpoint, vault }),
     }
 }
 
@@ -67,21 +61,15 @@ impl Request<'_> {
     }
 }
 
-fn one(
-    d: &Desired,
-    o: &Observed,
-    link: &Link,
-    own: Option<&Marker>,
-    request: &Request<'_>,
-    now: Timestamp,
-) -> Result<Plan, Read> {
+fn one(case: &Case<'_>, request: &Request<'_>) -> Result<Plan, Read> {
+    let Case { d, o, link, own, .. } = *case;
     let sighting = o.memory.sighting.as_ref();
     let twice = approval::m5_seen_twice(d, link, request.connection, request.endpoint, sighting);
     let Some(own) = own else {
         return Ok(Plan::say(adopted(d, link)));
     };
     if d.mode == ApprovalMode::Manual {
-        return Ok(if twice { ask_a_person(d, o, link, request, now) } else { look_twice(d, link) });
+        return Ok(if twice { ask_a_person(case, request) } else { look_twice(d, link) });
     }
     let permissions = match o.permissions.or_read(Read::Permissions)? {
         Ok(permissions) => permissions,
@@ -89,7 +77,7 @@ fn one(
     };
     let policy = match approval::permitting_policy(d, request.endpoint, permissions) {
         Ok(policy) => policy,
-        Err(denial) => return Ok(denied(d, o, link, request, twice, &denial)),
+        Err(denial) => return Ok(denied(case, request, twice, &denial)),
     };
     if !twice {
         return Ok(look_twice(d, link));
@@ -173,7 +161,8 @@ fn not_shown(d: &Desired, link: &Link, vault: &Connections, now: Timestamp) -> R
     report
 }
 
-fn ask_a_person(d: &Desired, o: &Observed, link: &Link, request: &Request<'_>, now: Timestamp) -> Plan {
+fn ask_a_person(case: &Case<'_>, request: &Request<'_>) -> Plan {
+    let Case { d, o, link, now, .. } = *case;
     let approval = requested(d, o, request, None);
     let timeout = d.approval_timeout;
     let waited = approval
@@ -211,7 +200,8 @@ fn adopted(d: &Desired, link: &Link) -> Report {
     Report::new(Reason::PendingApproval, &message).with_link(link)
 }
 
-fn denied(d: &Desired, o: &Observed, link: &Link, request: &Request<'_>, twice: bool, denial: &Denial) -> Plan {
+fn denied(case: &Case<'_>, request: &Request<'_>, twice: bool, denial: &Denial) -> Plan {
+    let Case { d, o, link, .. } = *case;
     let why = match denial {
         Denial::NoPolicy => format!(
             "No ApprovalPolicy permits automatic approval for namespace {}, this SignalR and this key vault together.",
@@ -255,14 +245,12 @@ fn ambiguous(d: &Desired, why: &str) -> Report {
 
 /// Approved by the operator, not yet confirmed by SignalR.
 fn unconfirmed(
-    d: &Desired,
-    o: &Observed,
-    link: &Link,
-    own: Option<&Marker>,
+    case: &Case<'_>,
     connection: &Connection,
     record: &ApprovalRecord,
     vault: &Connections,
 ) -> Result<Plan, Read> {
+    let Case { d, o, link, own, .. } = *case;
     let approval = ApprovalFacts {
         requested_at: d.remembered.approval.requested_at,
         approved_at: Some(record.at),
@@ -327,16 +315,9 @@ fn propagation(d: &Desired) -> String {
     )
 }
 
-fn revoked(
-    d: &Desired,
-    o: &Observed,
-    links: &Links,
-    link: &Link,
-    own: Option<&Marker>,
-    connection: &Connection,
-    record: &ApprovalRecord,
-) -> Plan {
-    if let Some(plan) = own.and_then(|own| recreate(d, o, links, link, own)) {
+fn revoked(case: &Case<'_>, connection: &Connection, record: &ApprovalRecord) -> Plan {
+    let Case { d, link, .. } = *case;
+    if let Some(plan) = recreate(case) {
         return plan;
     }
     let message = format!("SignalR did not confirm the operator's approval. {WAY_BACK}");
@@ -352,17 +333,10 @@ fn revoked(
 }
 
 /// Somebody else decided on the vault; SignalR does not know yet.
-fn decided(
-    d: &Desired,
-    o: &Observed,
-    links: &Links,
-    link: &Link,
-    own: Option<&Marker>,
-    connection: &Connection,
-    now: Timestamp,
-) -> Plan {
+fn decided(case: &Case<'_>, connection: &Connection) -> Plan {
+    let Case { d, link, now, .. } = *case;
     if connection.state != ConnectionState::Approved {
-        return turned_down(d, o, links, link, own, connection.state).map_report(|r| r.with_connection(connection));
+        return turned_down(case, connection.state).map_report(|r| r.with_connection(connection));
     }
     let mut approval = d.remembered.approval.clone();
     approval.approved_by = Some(Approver::External);
@@ -376,40 +350,27 @@ fn decided(
 }
 
 /// SignalR says Rejected, Disconnected or Timeout.
-pub(super) fn refused(
-    d: &Desired,
-    o: &Observed,
-    links: &Links,
-    link: &Link,
-    own: Option<&Marker>,
-) -> Result<Plan, Read> {
+pub(super) fn refused(case: &Case<'_>) -> Result<Plan, Read> {
+    let Case { d, o, link, own, .. } = *case;
     if own.is_some()
         && let Ok(vault) = o.connections.or_read(Read::Connections)?
     {
         match approval::find(d, link, own, vault) {
             Match::Revoked(connection, record) => {
-                return Ok(revoked(d, o, links, link, own, connection, &record));
+                return Ok(revoked(case, connection, &record));
             }
             Match::Decided(connection) => {
-                return Ok(
-                    turned_down(d, o, links, link, own, link.connection).map_report(|r| r.with_connection(connection))
-                );
+                return Ok(turned_down(case, link.connection).map_report(|r| r.with_connection(connection)));
             }
             _ => {}
         }
     }
-    Ok(turned_down(d, o, links, link, own, link.connection))
+    Ok(turned_down(case, link.connection))
 }
 
-fn turned_down(
-    d: &Desired,
-    o: &Observed,
-    links: &Links,
-    link: &Link,
-    own: Option<&Marker>,
-    state: ConnectionState,
-) -> Plan {
-    if let Some(plan) = own.and_then(|own| recreate(d, o, links, link, own)) {
+fn turned_down(case: &Case<'_>, state: ConnectionState) -> Plan {
+    let Case { d, link, .. } = *case;
+    if let Some(plan) = recreate(case) {
         return plan;
     }
     let vault = d.vault.name();
