@@ -3,7 +3,7 @@
 //! One cluster and one simulator serve all tests; each test has its own namespace, SignalR and
 //! vault, and its own names in faults.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod input;
 mod lifecycle;

@@ -52,11 +52,11 @@ impl Specification {
             Value::Object(fields) => {
                 // Open enums: the service may answer with words that are not listed.
                 let open = schema.pointer("/x-ms-enum/modelAsString") == Some(&json!(true));
-                let kept = fields.iter().filter(|(key, _)| {
-                    !key.starts_with("x-ms-")
-                        && !matches!(key.as_str(), "readOnly" | "discriminator" | "example")
-                        && !(open && *key == "enum")
-                });
+                let dropped = |key: &str| {
+                    let said_elsewhere = matches!(key, "readOnly" | "discriminator" | "example");
+                    key.starts_with("x-ms-") || said_elsewhere || (open && key == "enum")
+                };
+                let kept = fields.iter().filter(|(key, _)| !dropped(key));
                 kept.map(|(key, value)| (key.clone(), self.inline(file, value, depth + 1))).collect()
             }
             Value::Array(items) => items.iter().map(|item| self.inline(file, item, depth + 1)).collect(),
