@@ -92,27 +92,25 @@ async fn check_definitions(client: &Client) -> anyhow::Result<()> {
     let one = kube::api::ListParams::default().limit(1);
     let links: Api<SignalRSharedPrivateLink> = Api::all(client.clone());
     let policies: Api<ApprovalPolicy> = Api::all(client.clone());
-    let explain = |kind: &str, error: kube::Error| match &error {
-        kube::Error::Api(status) if status.code == 404 => anyhow::anyhow!(
-            "the kind {kind} is not installed in this cluster; run: {NAME} crds | kubectl apply --server-side -f -"
-        ),
-        kube::Error::Api(status) if status.code == 401 => {
-            anyhow::anyhow!("the API server does not accept the operator's credentials: {}", status.message)
-        }
-        // The operator may be limited to some namespaces; the watch will tell.
-        kube::Error::Api(status) if status.code == 403 => anyhow::anyhow!(""),
-        _ => anyhow::anyhow!("the API server cannot be reached: {error}"),
-    };
-    for (kind, error) in [
-        ("SignalRSharedPrivateLink", links.list(&one).await.err()),
-        ("ApprovalPolicy", policies.list(&one).await.err()),
-    ] {
-        if let Some(error) = error {
-            let told = explain(kind, error);
-            anyhow::ensure!(told.to_string().is_empty(), told);
-        }
+    usable("SignalRSharedPrivateLink", links.list(&one).await.err())?;
+    usable("ApprovalPolicy", policies.list(&one).await.err())
+}
+
+/// What the answer to a first list means for the start.
+fn usable(kind: &str, error: Option<kube::Error>) -> anyhow::Result<()> {
+    match error {
+        None => Ok(()),
+        Some(kube::Error::Api(status)) => match status.code {
+            404 => anyhow::bail!(
+                "the kind {kind} is not installed in this cluster; run: {NAME} crds | kubectl apply --server-side -f -"
+            ),
+            401 => anyhow::bail!("the API server does not accept the operator's credentials: {}", status.message),
+            // The operator may be limited to some namespaces; the watch will tell.
+            403 => Ok(()),
+            _ => anyhow::bail!("the API server cannot list {kind}: {}", status.message),
+        },
+        Some(error) => anyhow::bail!("the API server cannot be reached: {error}"),
     }
-    Ok(())
 }
 
 async fn signal() {

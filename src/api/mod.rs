@@ -15,8 +15,8 @@ pub use link::{
     ManagementPolicy, SignalRSharedPrivateLink, SignalRSharedPrivateLinkSpec, SignalRSharedPrivateLinkStatus,
     TargetReference,
 };
-pub(crate) use parse::identity;
 pub use parse::{desired, policy};
+pub(crate) use parse::{forced_to_go, identity};
 pub use status::render;
 
 /// The API group of both kinds.

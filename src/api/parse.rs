@@ -104,6 +104,12 @@ pub fn desired(object: &SignalRSharedPrivateLink, limits: Limits) -> Result<Desi
     })
 }
 
+/// Whether the object is being deleted and its owner wants it gone whatever becomes of Azure.
+pub(crate) fn forced_to_go(object: &SignalRSharedPrivateLink) -> bool {
+    let asked = object.annotations().get(FORCE_FINALIZE_ANNOTATION);
+    object.metadata.deletion_timestamp.is_some() && asked.is_some() && asked == object.metadata.uid.as_ref()
+}
+
 /// Which object this is.
 pub(crate) fn identity(object: &SignalRSharedPrivateLink) -> desired::ObjectIdentity {
     desired::ObjectIdentity {

@@ -64,10 +64,16 @@ impl Lanes {
         change(lanes.entry(signalr.to_owned()).or_default())
     }
 
+    /// A question about a lane; one that nobody used yet is free.
+    fn look(&self, signalr: &str, question: impl FnOnce(&Lane) -> bool) -> bool {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.get(signalr).is_some_and(question)
+    }
+
     /// Whether the object has to wait for others before it writes to the SignalR.
     pub fn busy(&self, signalr: &str, object: &ObjectKey) -> bool {
         let now = Instant::now();
-        self.with(signalr, |lane| {
+        self.look(signalr, |lane| {
             let occupied = lane
                 .occupant
                 .as_ref()
@@ -101,7 +107,7 @@ impl Lanes {
 
     /// Whether an operation of this object's is under way.
     pub fn occupied_by(&self, signalr: &str, object: &ObjectKey) -> bool {
-        self.with(signalr, |lane| lane.occupant.as_ref().is_some_and(|(who, _)| who == object))
+        self.look(signalr, |lane| lane.occupant.as_ref().is_some_and(|(who, _)| who == object))
     }
 
     /// The object waits for its turn.

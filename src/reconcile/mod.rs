@@ -109,6 +109,11 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
     context.memories.meet(key, &object);
     let desired = match api::desired(&object, context.limits) {
         Ok(desired) => desired,
+        // A spec that nobody can read names no link; only its owner can let the object go.
+        Err(_) if api::forced_to_go(&object) => {
+            let _ = context.objects.remove_finalizer(&object).await;
+            return None;
+        }
         Err(problems) => {
             let said = Report::new(Reason::InvalidSpec, &problems.join("; "));
             return Some(say(context, key, &object, None, &said, Again::AsReason).await);

@@ -98,15 +98,14 @@ impl Faults {
     /// The fault that strikes this request, which counts as struck.
     pub fn strike(&mut self, method: &str, path: &str) -> Option<Fault> {
         let path = path.to_ascii_lowercase();
-        let at = self.0.iter().position(|fault| {
-            fault.method.as_ref().is_none_or(|m| m.eq_ignore_ascii_case(method))
-                && fault.path.as_ref().is_none_or(|p| path.contains(&p.to_ascii_lowercase()))
+        let at = self.0.iter_mut().position(|fault| {
+            let matches = fault.method.as_ref().is_none_or(|m| m.eq_ignore_ascii_case(method))
+                && fault.path.as_ref().is_none_or(|p| path.contains(&p.to_ascii_lowercase()));
+            let passes = matches && fault.skip > 0;
+            fault.skip -= u64::from(passes);
+            matches && !passes
         })?;
         let fault = self.0.get_mut(at)?;
-        if fault.skip > 0 {
-            fault.skip -= 1;
-            return None;
-        }
         let struck = fault.clone();
         match fault.count {
             0 => {}
@@ -154,5 +153,16 @@ mod tests {
         assert!(!strike("PUT", "/x/vaults"));
         assert!(strike("PUT", "/x/sharedprivatelinkresources"));
         assert!(!strike("PUT", "/x/sharedPrivateLinkResources"));
+    }
+
+    #[test]
+    fn a_fault_that_waits_does_not_hide_another() {
+        let mut faults = Faults::default();
+        for fault in [json!({"skip": 1, "kind": "hang"}), json!({"kind": "reset"})] {
+            faults.add(serde_json::from_value(fault).unwrap());
+        }
+        assert!(matches!(faults.strike("GET", "/x").unwrap().effect, Effect::Reset));
+        assert!(matches!(faults.strike("GET", "/x").unwrap().effect, Effect::Hang));
+        assert!(faults.strike("GET", "/x").is_none());
     }
 }

@@ -41,6 +41,11 @@ impl Call {
         self.uri.path()
     }
 
+    /// The path with its query. HTTP/2 requests name scheme and host in their URI, too.
+    pub fn path_and_query(&self) -> &str {
+        self.uri.path_and_query().map_or("", |whole| whole.as_str())
+    }
+
     /// A parameter of the query.
     pub fn query(&self, name: &str) -> Option<String> {
         let query = self.uri.query().unwrap_or_default();
@@ -182,11 +187,14 @@ async fn azure(sim: Arc<Sim>, request: Request<Incoming>) -> Result<Response<Ful
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
     }
-    if let Some(fault) = fault.as_ref().filter(|fault| fault.when == When::Before)
-        && let Some(reply) = strike(fault).await?
-    {
-        log(&sim, &call, "fault", None, reply.status);
-        return Ok(response(reply));
+    if let Some(fault) = fault.as_ref().filter(|fault| fault.when == When::Before) {
+        if matches!(fault.effect, Effect::Reset | Effect::Hang) {
+            log(&sim, &call, "fault", None, 0);
+        }
+        if let Some(reply) = strike(fault).await? {
+            log(&sim, &call, "fault", None, reply.status);
+            return Ok(response(reply));
+        }
     }
     let (kind, action, reply) = match entra::handle(&sim, &call) {
         Some(reply) => ("token", None, reply),

@@ -144,3 +144,65 @@ async fn the_truth_tells_who_opened_what() {
     azure.call("PUT", stranger["id"].as_str().unwrap(), Some(decide)).await;
     assert_eq!(azure.control("GET", "/truth", json!(null)).await["strangersApproved"], 1);
 }
+
+#[tokio::test]
+async fn a_connections_removal_is_polled_until_it_is_gone() {
+    let azure = Azure::start().await;
+    azure.control("POST", "/strangers", json!({"vault": VAULT, "message": "hello"})).await;
+    let connection = azure.connection().await;
+    let id = connection["id"].as_str().unwrap();
+    let removal = azure.call("DELETE", id, None).await;
+    assert_eq!(removal.status, 202);
+    let location = removal.header("location").unwrap().to_owned();
+    let running = azure.url("GET", &location, None).await;
+    assert_eq!((running.status, running.header("location")), (202, Some(location.as_str())));
+    azure.until(id, |a| a.status == 204).await;
+    assert_eq!(azure.url("GET", &location, None).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_grant_ends_where_its_scope_ends() {
+    let azure = Azure::start().await;
+    let grants = |scope: &str| json!([{"actions": ["*"], "scope": scope}]);
+    let group = SIGNALR.split("/providers/").next().unwrap();
+    azure.control("PUT", "/permissions", grants(group)).await;
+    assert_eq!(azure.call("GET", SIGNALR, None).await.status, 200);
+    azure.control("PUT", "/permissions", grants(group.trim_end_matches('o'))).await;
+    assert_eq!(azure.call("GET", SIGNALR, None).await.status, 403);
+    azure.control("PUT", "/permissions", grants("/")).await;
+    assert_eq!(azure.call("GET", SIGNALR, None).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_link_without_a_message_has_no_such_field() {
+    let azure = Azure::start().await;
+    let body = json!({"properties": {"groupId": "vault", "privateLinkResourceId": VAULT}});
+    let created = azure.call("PUT", &link("kv-pe"), Some(body)).await;
+    assert_eq!(created.status, 200);
+    assert!(created.body["properties"].get("requestMessage").is_none());
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_is_in_the_log() {
+    let azure = Azure::start().await;
+    azure.control("DELETE", "/requests", json!(null)).await;
+    azure.control("POST", "/faults", json!({"path": "contoso-signalr", "kind": "reset"})).await;
+    let url = format!("{}{SIGNALR}?api-version=2024-03-01", azure.server.endpoint());
+    assert!(azure.http.get(url).bearer_auth(&azure.token).send().await.is_err());
+    assert_eq!(azure.control("GET", "/requests", json!(null)).await[0]["status"], 0);
+}
+
+#[tokio::test]
+async fn the_location_of_a_deletion_is_polled_until_it_ends() {
+    let azure = Azure::start().await;
+    azure.put_link("kv-pe").await;
+    azure.connection().await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let deletion = azure.call("DELETE", &link("kv-pe"), None).await;
+    assert_eq!(deletion.status, 202);
+    let location = deletion.header("location").unwrap().to_owned();
+    let running = azure.url("GET", &location, None).await;
+    assert_eq!((running.status, running.header("location")), (202, Some(location.as_str())));
+    azure.until(&link("kv-pe"), |a| a.status == 404).await;
+    assert_eq!(azure.url("GET", &location, None).await.status, 204);
+}

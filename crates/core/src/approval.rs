@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::action::Decision;
-use crate::desired::{Desired, Limits};
+use crate::desired::Desired;
 use crate::marker::{ApprovalRecord, Marker, Verdict, endpoint_hash};
 use crate::observed::{Connection, ConnectionState, Connections, Link, Permissions, Provisioning, Sighting};
 use crate::policy::{OnUnconfirmed, Policy};
@@ -193,17 +193,21 @@ pub enum Unconfirmed {
 /// ARM's, so neither a restart nor a wrong clock shortens or lengthens it.
 #[must_use]
 pub fn m7_unconfirmed(
-    limits: &Limits,
+    desired: &Desired,
     link: &Link,
     connection: &Connection,
     record: &ApprovalRecord,
     vault: &Connections,
     permissions: &Permissions,
 ) -> Option<(Unconfirmed, OnUnconfirmed)> {
-    let policy =
-        permissions.policies.iter().find(|p| connection.endpoint.as_ref().is_some_and(|e| p.lists_subscription_of(e)));
+    // A policy that vanished since counts as the defaults.
+    let policy = permissions
+        .policies
+        .iter()
+        .filter(|p| p.permits(desired, &permissions.labels))
+        .find(|p| connection.endpoint.as_ref().is_some_and(|e| p.lists_subscription_of(e)));
     let on_unconfirmed = policy.map_or(OnUnconfirmed::Revoke, |p| p.on_unconfirmed);
-    let limit = limits.confirm_within(policy.map_or(CONFIRM_WITHIN_WITHOUT_POLICY, |p| p.confirm_within));
+    let limit = desired.limits.confirm_within(policy.map_or(CONFIRM_WITHIN_WITHOUT_POLICY, |p| p.confirm_within));
     let waited = vault.date.and_then(|date| elapsed(record.at, date));
     let why = if connection.endpoint.as_ref().map(endpoint_hash).as_ref() != Some(&record.endpoint_hash) {
         Unconfirmed::EndpointChanged

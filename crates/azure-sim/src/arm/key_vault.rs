@@ -112,6 +112,11 @@ pub fn handle(sim: &Sim, call: &Call, path: &Path, target: &Target) -> Reply {
             page(sim, call, &bodies)
         }
         ("GET", Target::Connection(_, connection)) => match vault.connections.get(&key(connection)) {
+            // A removal is polled at its Location: 202 with Location again, then 204 (recorded for
+            // the Managed HSM of the same provider).
+            Some(found) if found.removed_at.is_some() && call.query("kv-operation").is_some() => {
+                Reply::empty(202).with("location", format!("{}{}", sim.endpoint, call.path_and_query()))
+            }
             Some(found) => Reply::json(200, connection_body(upper, path, name, found)),
             None => none(sim, call, connection),
         },
@@ -187,7 +192,9 @@ fn put(sim: &Sim, call: &Call, path: &Path, vault: &str, name: &str) -> Reply {
     drop(state);
     match (decided, connection) {
         (Ok(()), Some(connection)) => {
-            let url = operation_url(sim, call, "approve", connection.etag.as_deref().unwrap_or_default());
+            // As recorded: `approve` or `reject`. Other decisions were never recorded.
+            let code = if status == "Rejected" { "reject" } else { "approve" };
+            let url = operation_url(sim, call, code, connection.etag.as_deref().unwrap_or_default());
             Reply::json(200, connection_body(upper, path, vault, &connection)).with("azure-asyncoperation", url)
         }
         (Err(Refusal::VaultBusy | Refusal::Busy), _) => Reply::error(

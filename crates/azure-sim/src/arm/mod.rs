@@ -104,11 +104,16 @@ fn covers(pattern: &str, action: &str) -> bool {
     }
 }
 
+/// Whether an id is the scope's own or below it; a scope ends at the end of a segment.
+fn within(id: &str, scope: &str) -> bool {
+    id.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 fn permit(sim: &Sim, client: &str, action: Option<&str>, path: &str) -> Option<Reply> {
     let (state, action) = (sim.state(), action?);
     let path_key = crate::world::key(path);
     let granted = |grant: &Grant| {
-        path_key.starts_with(&crate::world::key(&grant.scope))
+        within(&path_key, &crate::world::key(&grant.scope))
             && grant.actions.iter().any(|pattern| covers(pattern, action))
     };
     if state.grants.as_ref()?.iter().any(granted) {

@@ -3,7 +3,7 @@
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::path::Path;
 use super::{answered, time};
@@ -33,8 +33,7 @@ pub fn url(sim: &Sim, path: &Path, signalr: &str, segment: &str, id: &str, versi
 
 /// Whether the URL is one that was given out, to the letter.
 pub fn genuine(sim: &Sim, call: &Call) -> bool {
-    let whole = call.uri.path_and_query().map_or("", |p| p.as_str());
-    let Some((signed, rest)) = whole.split_once("&s=") else {
+    let Some((signed, rest)) = call.path_and_query().split_once("&s=") else {
         return false;
     };
     rest.split_once("&h=").is_some_and(|(signature, _)| signature == sign(sim, signed))
@@ -68,11 +67,12 @@ pub fn status(sim: &Sim, path: &Path, signalr: &str, operation: &Operation) -> R
     Reply::json(200, body)
 }
 
-/// What `operationResults` answers: 202 while it runs, then as the call itself would have.
-pub fn result(operation: &Operation, own_url: String) -> Reply {
+/// What `operationResults` answers: 202 while it runs, then as the call itself would have: with
+/// the resource that was written (recorded by azure-cli on 2024-09-30), or 204 for a deletion.
+pub fn result(operation: &Operation, link: Option<Value>, own_url: String) -> Reply {
     match (operation.ended, operation.kind) {
         (false, _) => Reply::empty(202).with("location", own_url),
         (true, OperationKind::Delete) => Reply::empty(204),
-        (true, OperationKind::Put) => Reply::empty(200),
+        (true, OperationKind::Put) => Reply { status: 200, headers: Vec::new(), body: link },
     }
 }

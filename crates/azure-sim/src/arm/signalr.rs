@@ -47,14 +47,18 @@ fn link_body(sim: &Sim, path: &Path, signalr: &str, link: &Link) -> Value {
         path,
         &format!("Microsoft.SignalRService/SignalR/{signalr}/sharedPrivateLinkResources/{}", link.name),
     );
+    let mut properties = json!({
+        "groupId": link.group_id,
+        "privateLinkResourceId": link.target,
+        "provisioningState": link.provisioning,
+        "status": link.status,
+    });
+    // The specification has a string there: without a message the field is left out.
+    if let (Some(message), Some(properties)) = (&link.message, properties.as_object_mut()) {
+        properties.insert("requestMessage".into(), message.as_str().into());
+    }
     json!({
-        "properties": {
-            "groupId": link.group_id,
-            "privateLinkResourceId": link.target,
-            "provisioningState": link.provisioning,
-            "requestMessage": link.message,
-            "status": link.status,
-        },
+        "properties": properties,
         "id": id,
         "name": link.name,
         "type": "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources",
@@ -150,9 +154,10 @@ pub fn handle(sim: &Sim, call: &Call, path: &Path, target: &Target) -> Reply {
         ("GET", Target::OperationStatus(_, id)) => {
             operation(sim, call, &signalr, id, |o| operations::status(sim, path, name, o))
         }
-        ("GET", Target::OperationResult(_, id)) => {
-            operation(sim, call, &signalr, id, |o| operations::result(o, format!("{}{}", sim.endpoint, call.uri)))
-        }
+        ("GET", Target::OperationResult(_, id)) => operation(sim, call, &signalr, id, |o| {
+            let link = signalr.links.get(&o.link).map(|link| link_body(sim, path, name, link));
+            operations::result(o, link, format!("{}{}", sim.endpoint, call.path_and_query()))
+        }),
         _ => Reply::error(404, "ResourceNotFound", "The resource was not found."),
     }
 }

@@ -264,6 +264,9 @@ impl World {
             return false;
         };
         connection.provisioning = "Deleting".to_owned();
+        if connection.removed_at.is_some() {
+            return true;
+        }
         connection.removed_at = Some(after(now, approve_ms));
         self.wrote("DELETE", "connection", key(id), by, now);
         true

@@ -258,7 +258,7 @@ fn unconfirmed(
         policy: d.remembered.approval.policy.clone(),
     };
     let alarm = match o.permissions.or_read(Read::Permissions)? {
-        Ok(permissions) => approval::m7_unconfirmed(&d.limits, link, connection, record, vault, permissions),
+        Ok(permissions) => approval::m7_unconfirmed(d, link, connection, record, vault, permissions),
         Err(_) => None,
     };
     if let Some((why, on_unconfirmed)) = alarm {
