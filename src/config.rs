@@ -90,9 +90,11 @@ fn address(text: &str) -> Result<Address, String> {
     if text.is_empty() || text == "0" {
         return Ok(None);
     }
-    text.parse()
-        .map(Some)
-        .map_err(|_| "expected HOST:PORT with an IP address, such as 0.0.0.0:8080, or 0 for nowhere".to_owned())
+    // As other controllers take it: every interface.
+    let whole = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    whole.parse().map(Some).map_err(|_| {
+        "expected HOST:PORT with an IP address, such as 0.0.0.0:8080 or :8080, or 0 for nowhere".to_owned()
+    })
 }
 
 fn https_url(text: &str) -> Result<Url, String> {

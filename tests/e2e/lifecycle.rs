@@ -188,7 +188,7 @@ fn one_link_costs_at_most_7_kubernetes_writes_and_few_calls() {
                 - before.sum("signalr_private_link_arm_calls_total", "get_operation");
             println!("{mode}: {writes} Kubernetes writes, {calls} ARM calls of which {polls} poll the operation");
             assert!(writes <= 7, "{mode}: {writes} Kubernetes writes");
-            assert!(calls - polls <= 30, "{mode}: {calls} ARM calls, {polls} polls");
+            assert!(calls - polls <= 24, "{mode}: {calls} ARM calls, {polls} polls");
         }
     });
 }
