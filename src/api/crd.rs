@@ -1,7 +1,7 @@
 //! The CustomResourceDefinitions: what the derive makes, and what it cannot express.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSON, JSONSchemaProps,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
 use kube::CustomResourceExt;
 use serde_json::json;
@@ -32,7 +32,23 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
             });
         }
     }
+    for crd in [&mut link, &mut policy] {
+        for version in &mut crd.spec.versions {
+            version.schema.iter_mut().filter_map(|s| s.open_api_v3_schema.as_mut()).for_each(unwrap_lines);
+        }
+    }
     vec![link, policy]
+}
+
+/// Doc comments are broken into lines where the source is; `kubectl explain` breaks them itself.
+fn unwrap_lines(schema: &mut JSONSchemaProps) {
+    if let Some(description) = &mut schema.description {
+        *description = description.replace("\n\n", "\u{0}").replace('\n', " ").replace('\u{0}', "\n\n");
+    }
+    schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(unwrap_lines);
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        unwrap_lines(items);
+    }
 }
 
 /// Changes the schema at a path of properties, in every version.

@@ -36,11 +36,10 @@ pub(super) async fn report(
     let now = ready_reason(&next);
     if before != now {
         tracing::info!(
-            namespace = object.metadata.namespace,
-            name = object.metadata.name,
+            object = %path(object),
             from = before,
             to = now,
-            message = report.message,
+            why = report.message,
             "the reason changed"
         );
         let severity = match report.progress() {
@@ -51,6 +50,11 @@ pub(super) async fn report(
         publish(context, object, severity, report.reason.as_str(), &report.message).await;
     }
     Ok(())
+}
+
+/// `<namespace>/<name>`, as every line of the log has it.
+fn path(object: &SignalRSharedPrivateLink) -> String {
+    api::identity(object).path()
 }
 
 fn ready_reason(status: &SignalRSharedPrivateLinkStatus) -> Option<&str> {
@@ -69,7 +73,7 @@ pub(super) async fn audit(context: &Context, object: &SignalRSharedPrivateLink, 
     };
     context.metrics.decision(reason);
     tracing::info!(
-        namespace = object.metadata.namespace, name = object.metadata.name, uid = object.metadata.uid,
+        object = %path(object), uid = object.metadata.uid,
         connection = %decision.connection, endpoint = %decision.endpoint,
         policy, because = decision.because, reason, "decided on a connection"
     );
