@@ -29,6 +29,7 @@ pub struct Metrics {
     arm_calls: Family<ArmCall, Counter>,
     passes: Family<Pass, Counter>,
     decisions: Family<Decided, Counter>,
+    unconfirmed_approvals: Counter<u64, AtomicU64>,
     status_writes: Counter<u64, AtomicU64>,
 }
 
@@ -40,12 +41,17 @@ impl Default for Metrics {
             Family::<Pass, Counter>::default(),
             Family::<Decided, Counter>::default(),
         );
-        let status_writes = Counter::default();
+        let (unconfirmed_approvals, status_writes) = (Counter::default(), Counter::default());
         registry.register("arm_calls", "Calls to Azure Resource Manager by operation and outcome", arm_calls.clone());
         registry.register("passes", "Passes by the action they took", passes.clone());
         registry.register("decisions", "Connections approved and approvals revoked", decisions.clone());
+        registry.register(
+            "unconfirmed_approvals",
+            "Approvals that SignalR did not confirm, or that were left behind unconfirmed; any increase is worth a page",
+            unconfirmed_approvals.clone(),
+        );
         registry.register("status_writes", "Writes of an object's status", status_writes.clone());
-        Self { registry, arm_calls, passes, decisions, status_writes }
+        Self { registry, arm_calls, passes, decisions, unconfirmed_approvals, status_writes }
     }
 }
 
@@ -63,6 +69,11 @@ impl Metrics {
     /// A connection was approved, or an approval revoked.
     pub fn decision(&self, decision: &'static str) {
         self.decisions.get_or_create(&Decided { decision }).inc();
+    }
+
+    /// An approval of ours must not stand.
+    pub fn unconfirmed_approval(&self) {
+        self.unconfirmed_approvals.inc();
     }
 
     /// A status was written.

@@ -239,6 +239,10 @@ pub struct ApprovalStatus {
     /// When it was approved, or first seen approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_at: Option<Time>,
+    /// When the operator decided to take its approval back, as SignalR did not confirm it. Nothing is
+    /// approved automatically for this link after that; recreate-requested-at is the way on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Time>,
     /// Operator, or External for anybody else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,

@@ -137,6 +137,7 @@ fn remembered(status: &SignalRSharedPrivateLinkStatus) -> Remembered {
         approval: ApprovalFacts {
             requested_at: approval.requested_at.map(|time| time.0),
             approved_at: approval.approved_at.map(|time| time.0),
+            revoked_at: approval.revoked_at.map(|time| time.0),
             approved_by: match approval.approved_by.as_deref() {
                 Some("Operator") => Some(Approver::Operator),
                 Some("External") => Some(Approver::External),

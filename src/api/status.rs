@@ -143,6 +143,7 @@ fn approval_status(facts: &ApprovalFacts) -> Option<ApprovalStatus> {
     let status = ApprovalStatus {
         requested_at: facts.requested_at.and_then(time),
         approved_at: facts.approved_at.and_then(time),
+        revoked_at: facts.revoked_at.and_then(time),
         approved_by: facts.approved_by.map(|by| {
             match by {
                 Approver::Operator => "Operator",

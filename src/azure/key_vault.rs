@@ -79,7 +79,7 @@ pub struct ApprovalWrite<'a> {
     /// The concurrency token just read, if it has one.
     pub etag: Option<&'a str>,
     /// The endpoint just read.
-    pub endpoint: &'a EndpointId,
+    pub endpoint: Option<&'a EndpointId>,
     /// `Approved` or `Rejected`.
     pub status: &'static str,
     /// The new description.
@@ -101,7 +101,8 @@ impl ArmClient {
         };
         let url = self.url(&format!("{}/privateEndpointConnections", vault.path()), API_VERSION);
         let (wire, date) = self.pages::<WireConnection>(url, &about).await?;
-        Ok(Connections { connections: wire.into_iter().filter_map(WireConnection::read).collect(), date })
+        let ours = |connection: &Connection| connection.id.vault() == *vault;
+        Ok(Connections { connections: wire.into_iter().filter_map(WireConnection::read).filter(ours).collect(), date })
     }
 
     /// One connection, and the answer's `Date`; `None` when it does not exist, which Key Vault
@@ -133,16 +134,17 @@ impl ArmClient {
     /// Typed, with whether it may have been applied.
     pub async fn put_connection(&self, write: &ApprovalWrite<'_>) -> Result<(), CallError> {
         let about = about(write.connection, "deciding on the connection", WRITE, "put_connection");
-        let mut body = json!({"properties": {
-            "privateEndpoint": {"id": write.endpoint.path()},
-            "privateLinkServiceConnectionState": {
-                "status": write.status,
-                "description": write.description,
-                "actionsRequired": "None",
-            },
+        let mut properties = json!({"privateLinkServiceConnectionState": {
+            "status": write.status,
+            "description": write.description,
+            "actionsRequired": "None",
         }});
-        if let (Some(etag), Some(object)) = (write.etag, body.as_object_mut()) {
-            object.insert("etag".into(), etag.into());
+        if let (Some(endpoint), Some(properties)) = (write.endpoint, properties.as_object_mut()) {
+            properties.insert("privateEndpoint".into(), json!({"id": endpoint.path()}));
+        }
+        let mut body = json!({"properties": properties});
+        if let (Some(etag), Some(body)) = (write.etag, body.as_object_mut()) {
+            body.insert("etag".into(), etag.into());
         }
         let url = self.url(write.connection.path(), API_VERSION);
         self.send(Method::PUT, url, Some(body), &about).await.map(drop)

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use kube::ResourceExt as _;
 use signalr_private_link_core::action::{Action, Decision};
-use signalr_private_link_core::approval;
+use signalr_private_link_core::approval::{self, LastLook};
 use signalr_private_link_core::desired::Desired;
-use signalr_private_link_core::failure::Outcome;
-use signalr_private_link_core::marker::{ApprovalRecord, Marker, NONCE_LENGTH, Nonce, Verdict, endpoint_hash};
-use signalr_private_link_core::observed::{Link, OperationKind, Provisioning};
+use signalr_private_link_core::failure::{Level, Outcome};
+use signalr_private_link_core::marker::{
+    ApprovalRecord, Marker, NO_ENDPOINT, NONCE_LENGTH, Nonce, Verdict, endpoint_hash,
+};
+use signalr_private_link_core::observed::{Link, OperationKind, Permissions, Provisioning};
 use signalr_private_link_core::{ArmError, Failure};
 use tokio::time::Instant;
 
@@ -66,11 +66,11 @@ pub(super) async fn execute(
         return Outcome::Changed("another change to the SignalR began".to_owned());
     }
     let result = match action {
-        Action::PutLink { replaces } => put(context, key, object, desired, replaces.as_ref(), begun).await,
+        Action::PutLink { replaces } => put(context, key, desired, replaces.as_ref(), begun).await,
         Action::DeleteLink { message, waives_fence } => {
-            delete(context, key, object, desired, message, *waives_fence, begun).await
+            delete(context, key, desired, message, *waives_fence, begun).await
         }
-        Action::Decide(decision) => decide(context, object, desired, decision, begun).await,
+        Action::Decide(decision) => decide(context, key, desired, decision, begun).await,
         Action::AddFinalizer | Action::RemoveFinalizer => Stop::because("not a write to Azure"),
     };
     match result {
@@ -87,24 +87,23 @@ fn kubernetes(result: Result<(), KubeFailure>) -> Outcome {
     }
 }
 
-/// The object, read once more: the same uid and generation, and as alive as it was.
-async fn same_object(context: &Context, object: &SignalRSharedPrivateLink) -> Result<(), Stop> {
-    let namespace = object.namespace().unwrap_or_default();
-    let live = match context.objects.get(&namespace, &object.name_any()).await {
-        Ok(Some(live)) => live,
-        Ok(None) => return Stop::because("the object is gone"),
-        Err(error) => return Stop::because(&format!("the object cannot be read: {error}")),
-    };
-    let identity = |o: &SignalRSharedPrivateLink| {
-        (
-            o.uid(),
-            o.metadata.generation,
-            o.metadata.deletion_timestamp.is_some(),
-            o.finalizers().iter().any(|f| f == api::FINALIZER),
-            o.annotations().get(api::RECREATE_ANNOTATION).cloned(),
-        )
-    };
-    if identity(&live) == identity(object) { Ok(()) } else { Stop::because("the object changed") }
+/// The object, read once more.
+async fn object_now(context: &Context, desired: &Desired) -> Result<Desired, Stop> {
+    let identity = &desired.object;
+    match context.objects.get(&identity.namespace, &identity.name).await {
+        Ok(Some(live)) => api::desired(&live, context.limits).or_else(|problems| Stop::because(&problems.join("; "))),
+        Ok(None) => Stop::because("the object is gone"),
+        Err(error) => Stop::because(&format!("the object cannot be read: {error}")),
+    }
+}
+
+/// The object is the same, and as alive as it was.
+async fn same_object(context: &Context, desired: &Desired) -> Result<(), Stop> {
+    if desired.is_same_wish(&object_now(context, desired).await?) {
+        Ok(())
+    } else {
+        Stop::because("the object changed")
+    }
 }
 
 /// A1: what was read must not have become old while waiting for the last answer.
@@ -119,12 +118,11 @@ fn failed(call: CallError) -> Outcome {
 async fn put(
     context: &Context,
     key: &ObjectKey,
-    object: &SignalRSharedPrivateLink,
     desired: &Desired,
     replaces: Option<&Marker>,
     begun: Instant,
 ) -> Result<Outcome, Stop> {
-    same_object(context, object).await?;
+    same_object(context, desired).await?;
     let (found, _) = context.arm.get_link(&desired.link).await?;
     match (&found, replaces) {
         (None, None) => {}
@@ -166,13 +164,12 @@ fn rest_if_busy(context: &Context, key: &ObjectKey, desired: &Desired, call: &Ca
 async fn delete(
     context: &Context,
     key: &ObjectKey,
-    object: &SignalRSharedPrivateLink,
     desired: &Desired,
     message: &str,
     waives_fence: bool,
     begun: Instant,
 ) -> Result<Outcome, Stop> {
-    same_object(context, object).await?;
+    same_object(context, desired).await?;
     match context.arm.get_link(&desired.link).await? {
         (Some(link), _) if link.message == message => {}
         _ => return Stop::because("the link is not the one that was decided on"),
@@ -200,42 +197,46 @@ async fn delete(
 
 async fn decide(
     context: &Context,
-    object: &SignalRSharedPrivateLink,
+    key: &ObjectKey,
     desired: &Desired,
     decision: &Decision,
     begun: Instant,
 ) -> Result<Outcome, Stop> {
-    same_object(context, object).await?;
-    if let Some(policy) = &decision.policy {
-        // M6: the policy permits it now, not only when it was decided.
-        let permissions = observe::permissions(context, &desired.object.namespace).await?;
-        if approval::permitting_policy(desired, &decision.endpoint, &permissions) != Ok(policy) {
-            return Stop::because("the policy changed");
-        }
-        // M4: the link is still this incarnation, with this nonce, and still pending.
-        match context.arm.get_link(&desired.link).await? {
-            (Some(link), _)
-                if link.message == decision.message && approval::m1_link_is_ours(desired, &link, &decision.marker) => {}
-            _ => return Stop::because("the link is not the one that was decided on"),
-        }
+    if decision.verdict == Verdict::Revoked {
+        context.memories.revoking(key);
     }
-    let (connection, date) = match context.arm.get_connection(&decision.connection).await? {
-        (Some(connection), date) if decision.still_holds_for(&connection) => (connection, date),
-        _ => return Stop::because("the connection is not what was decided on"),
+    let object = object_now(context, desired).await?;
+    let permissions = match decision.verdict {
+        Verdict::Approved => observe::permissions(context, &desired.object.namespace).await?,
+        Verdict::Revoked => Permissions::default(),
+    };
+    let link = match context.arm.get_link(&desired.link).await {
+        Ok((link, _)) => link,
+        // Without its SignalR there is no link either.
+        Err(ArmError { failure: Failure::NotFound(level), .. }) if level != Level::Subscription => None,
+        Err(error) => return Err(error.into()),
+    };
+    let (connection, date) = context.arm.get_connection(&decision.connection).await?;
+    let last =
+        LastLook { object: &object, link: link.as_ref(), permissions: &permissions, connection: connection.as_ref() };
+    approval::still_authorised(desired, decision, &last).or_else(Stop::because)?;
+    // M7 measures from here, and never by our own clock.
+    let (Some(connection), Some(at)) = (&connection, date) else {
+        return Stop::because("ARM's answer had no date");
     };
     let record = ApprovalRecord {
-        at: date.unwrap_or_else(Timestamp::now),
+        at,
         verdict: decision.verdict,
         object: desired.object.path(),
-        endpoint_hash: endpoint_hash(&decision.endpoint),
-        uid: decision.marker.uid.clone(),
-        nonce: decision.marker.nonce.clone(),
+        endpoint_hash: connection.endpoint.as_ref().map_or_else(|| NO_ENDPOINT.to_owned(), endpoint_hash),
+        uid: decision.uid.clone(),
+        nonce: decision.nonce.clone(),
     };
     still_fresh(begun)?;
     let write = ApprovalWrite {
         connection: &decision.connection,
         etag: connection.etag.as_deref(),
-        endpoint: &decision.endpoint,
+        endpoint: connection.endpoint.as_ref(),
         status: match decision.verdict {
             Verdict::Approved => "Approved",
             Verdict::Revoked => "Rejected",

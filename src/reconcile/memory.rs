@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use signalr_private_link_core::Reason;
 use signalr_private_link_core::desired::Limits;
+use signalr_private_link_core::marker::Nonce;
 use signalr_private_link_core::observed::{Memory, Sighting};
+use signalr_private_link_core::resource_id::ConnectionId;
 use tokio::time::Instant;
 
 use super::ObjectKey;
@@ -25,9 +28,13 @@ struct Entry {
     fence_waived: bool,
     unknown_delete: Option<Instant>,
     sighting: Option<(Sighting, Instant)>,
+    appeared: HashMap<ConnectionId, Timestamp>,
     confirmed: Instant,
+    confirmed_nonce: Option<Nonce>,
+    revocation_tried: bool,
     in_progress_since: Option<Instant>,
     failed_since: Option<Instant>,
+    refused_since: Option<Instant>,
     operation: Option<FollowedOperation>,
     reason: Option<Reason>,
     attempt: u32,
@@ -42,9 +49,13 @@ impl Entry {
             fence_waived: false,
             unknown_delete: None,
             sighting: None,
+            appeared: HashMap::new(),
             confirmed: Instant::now(),
+            confirmed_nonce: None,
+            revocation_tried: false,
             in_progress_since: None,
             failed_since: None,
+            refused_since: None,
             operation: None,
             reason: None,
             attempt: 0,
@@ -102,7 +113,11 @@ impl Memories {
             unconfirmed_for: e.confirmed.elapsed(),
             in_progress_for: since(e.in_progress_since).unwrap_or_default(),
             failed_for: since(e.failed_since).unwrap_or_default(),
+            refused_for: since(e.refused_since),
             signalr_busy: false,
+            confirmed: e.confirmed_nonce.clone(),
+            revocation_tried: e.revocation_tried,
+            appeared: Vec::new(),
         })
         .unwrap_or_default()
     }
@@ -110,6 +125,35 @@ impl Memories {
     /// Notes that a read confirmed Ready.
     pub fn confirmed(&self, key: &ObjectKey) {
         self.with(key, |e| e.confirmed = Instant::now());
+    }
+
+    /// Notes the nonce under which the link was read Approved (M7).
+    pub fn approved_under(&self, key: &ObjectKey, nonce: &Nonce) {
+        self.with(key, |e| {
+            if e.confirmed_nonce.as_ref() != Some(nonce) {
+                e.confirmed_nonce = Some(nonce.clone());
+            }
+        });
+    }
+
+    /// Notes that an approval is about to be taken back.
+    pub fn revoking(&self, key: &ObjectKey) {
+        self.with(key, |e| e.revocation_tried = true);
+    }
+
+    /// Notes which connections carry our message, and returns when each was first seen. Those
+    /// that do not any more are forgotten.
+    pub fn appeared(&self, key: &ObjectKey, connections: Vec<ConnectionId>) -> Vec<(ConnectionId, Timestamp)> {
+        self.with(key, |e| {
+            e.appeared.retain(|known, _| connections.contains(known));
+            let now = Timestamp::now();
+            let first = |id: ConnectionId| {
+                let at = *e.appeared.entry(id.clone()).or_insert(now);
+                (id, at)
+            };
+            connections.into_iter().map(first).collect()
+        })
+        .unwrap_or_default()
     }
 
     /// The operation that is followed for the object.
@@ -128,7 +172,7 @@ impl Memories {
     }
 
     /// Notes what the link itself says of its progress.
-    pub fn progress(&self, key: &ObjectKey, in_progress: bool, failed: bool) {
+    pub fn progress(&self, key: &ObjectKey, in_progress: bool, failed: bool, refused: bool) {
         let note = |since: &mut Option<Instant>, holds: bool| {
             if holds {
                 since.get_or_insert_with(Instant::now);
@@ -139,6 +183,7 @@ impl Memories {
         self.with(key, |e| {
             note(&mut e.in_progress_since, in_progress);
             note(&mut e.failed_since, failed);
+            note(&mut e.refused_since, refused);
         });
     }
 

@@ -128,6 +128,9 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
             let outcome = execute::execute(context, key, &object, &desired, &action).await;
             tracing::info!(object = %key, action = label, outcome = ?Brief(&outcome), "acted");
             report::audit(context, &object, &action, &outcome).await;
+            if let (Some(alarm), Outcome::Applied(_)) = (&plan.alarm, &outcome) {
+                report::alarm(context, &object, alarm).await;
+            }
             conclude(&desired, plan, &outcome)
         }
     };

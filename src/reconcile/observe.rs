@@ -8,8 +8,10 @@ use signalr_private_link_core::approval::{self, Match};
 use signalr_private_link_core::desired::{Desired, Limits};
 use signalr_private_link_core::marker::Marker;
 use signalr_private_link_core::observed::{
-    Connections, Link, Links, Observed, Operation, Permissions, Provisioning, Read, Reading, Rival, Sighting,
+    ConnectionState, Connections, Link, Links, Observed, Operation, Permissions, Provisioning, Read, Reading, Rival,
+    Sighting,
 };
+use signalr_private_link_core::resource_id::ConnectionId;
 use signalr_private_link_core::{ArmError, Failure};
 use tokio::time::Instant;
 
@@ -69,6 +71,7 @@ pub(super) async fn read(context: &Context, key: &ObjectKey, desired: &Desired, 
             let begun = Instant::now();
             observed.connections = connections(context, desired).await;
             observed.memory.sighting = sighting(context, key, desired, observed, begun);
+            observed.memory.appeared = appeared(context, key, desired, observed);
         }
         Read::Replicas => {
             observed.replicas = context.arm.count_replicas(&desired.link.signalr()).await.into();
@@ -136,14 +139,28 @@ fn own_link<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Link> {
     links.links.iter().find(|link| link.name.eq_ignore_ascii_case(desired.link.name()))
 }
 
+fn own_marker(desired: &Desired, link: &Link) -> Option<Marker> {
+    Marker::parse(&link.message).filter(|marker| marker.uid == desired.object.uid)
+}
+
 fn note_progress(context: &Context, key: &ObjectKey, desired: &Desired, observed: &mut Observed) {
     if !matches!(observed.links, Reading::Known(_)) {
         return;
     }
-    let state = own_link(desired, observed).map(|link| &link.provisioning);
+    let link = own_link(desired, observed);
+    if let Some(link) = link.filter(|link| link.connection == ConnectionState::Approved)
+        && let Some(marker) = own_marker(desired, link)
+    {
+        context.memories.approved_under(key, &marker.nonce);
+    }
+    let state = link.map(|link| &link.provisioning);
     let in_progress = matches!(state, Some(Provisioning::InProgress(_) | Provisioning::Deleting));
     let failed = matches!(state, Some(Provisioning::Failed | Provisioning::Canceled));
-    context.memories.progress(key, in_progress, failed);
+    let refused = link.is_some_and(|link| {
+        use ConnectionState::{Disconnected, Rejected, Timeout};
+        matches!(link.connection, Rejected | Disconnected | Timeout)
+    });
+    context.memories.progress(key, in_progress, failed, refused);
 }
 
 /// M5: remembers the only match in this list, and tells whether an earlier list had the same.
@@ -161,7 +178,7 @@ fn sighting(
     if link.provisioning != Provisioning::Succeeded {
         return None;
     }
-    let own = Marker::parse(&link.message).filter(|marker| marker.uid == desired.object.uid);
+    let own = own_marker(desired, link);
     let found = match approval::find(desired, link, own.as_ref(), vault) {
         Match::One(connection, endpoint) => Some(Sighting {
             connection: connection.id.clone(),
@@ -173,6 +190,20 @@ fn sighting(
         _ => None,
     };
     context.memories.sight(key, found, begun)
+}
+
+/// When each pending connection that carries our message was first seen.
+fn appeared(
+    context: &Context,
+    key: &ObjectKey,
+    desired: &Desired,
+    observed: &Observed,
+) -> Vec<(ConnectionId, Timestamp)> {
+    let (Reading::Known(vault), Some(link)) = (&observed.connections, own_link(desired, observed)) else {
+        return Vec::new();
+    };
+    let ours = vault.connections.iter().filter(|c| c.description == link.message && !link.message.is_empty());
+    context.memories.appeared(key, ours.map(|c| c.id.clone()).collect())
 }
 
 /// Frees the SignalR's lane once the object's own operation is seen to have ended.

@@ -47,6 +47,9 @@ pub(super) async fn report(
             _ if report.reason == Reason::DeletionBlocked => EventType::Warning,
             _ => EventType::Normal,
         };
+        if report.reason == Reason::ApprovalUnconfirmed {
+            context.metrics.unconfirmed_approval();
+        }
         publish(context, object, severity, report.reason.as_str(), &report.message).await;
     }
     Ok(())
@@ -67,6 +70,7 @@ pub(super) async fn audit(context: &Context, object: &SignalRSharedPrivateLink, 
         return;
     };
     let policy = decision.policy.as_ref().map_or_else(|| "none".to_owned(), |p| p.reference());
+    let endpoint = decision.endpoint.as_ref().map_or("none", |endpoint| endpoint.path());
     let (severity, reason, verb) = match decision.verdict {
         Verdict::Approved => (EventType::Normal, "ConnectionApproved", "Approved"),
         Verdict::Revoked => (EventType::Warning, "ApprovalRevoked", "Revoked the approval of"),
@@ -74,14 +78,21 @@ pub(super) async fn audit(context: &Context, object: &SignalRSharedPrivateLink, 
     context.metrics.decision(reason);
     tracing::info!(
         object = %path(object), uid = object.metadata.uid,
-        connection = %decision.connection, endpoint = %decision.endpoint,
+        connection = %decision.connection, endpoint,
         policy, because = decision.because, reason, "decided on a connection"
     );
     let note = format!(
-        "{verb} the connection {} (private endpoint {}, policy {policy}): {}",
-        decision.connection, decision.endpoint, decision.because
+        "{verb} the connection {} (private endpoint {endpoint}, policy {policy}): {}",
+        decision.connection, decision.because
     );
     publish(context, object, severity, reason, &note).await;
+}
+
+/// An object was let go although an approval of ours may still stand: somebody has to look.
+pub(super) async fn alarm(context: &Context, object: &SignalRSharedPrivateLink, alarm: &str) {
+    tracing::error!(object = %path(object), uid = object.metadata.uid, alarm, "an unconfirmed approval was left behind");
+    context.metrics.unconfirmed_approval();
+    publish(context, object, EventType::Warning, Reason::ApprovalUnconfirmed.as_str(), alarm).await;
 }
 
 /// Publishes an Event; that it could not be published is told and forgotten.

@@ -1,8 +1,7 @@
 //! The effects a plan can have: one at most in a pass, each specific enough that carrying it out
 //! makes no choices.
 
-use crate::marker::{Marker, Verdict};
-use crate::observed::Connection;
+use crate::marker::{Marker, Nonce, Verdict};
 use crate::policy::Policy;
 use crate::resource_id::{ConnectionId, EndpointId};
 
@@ -29,41 +28,26 @@ pub enum Action {
     Decide(Box<Decision>),
 }
 
-/// A decision on a connection of the vault.
+/// A decision on a connection of the vault. It is carried out only if everything it rests on
+/// reads the same just before the write: [`still_authorised`](crate::approval::still_authorised).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// Approve or revoke.
     pub verdict: Verdict,
     /// The connection.
     pub connection: ConnectionId,
-    /// The endpoint that must still be the connection's.
-    pub endpoint: EndpointId,
+    /// The endpoint that must still be the connection's. An approval always has one.
+    pub endpoint: Option<EndpointId>,
     /// The description that the connection must still carry.
     pub description: String,
-    /// The message that our link must still carry.
-    pub message: String,
-    /// The request's marker.
-    pub marker: Marker,
+    /// The object that it is for.
+    pub uid: String,
+    /// The incarnation of the link that it is for.
+    pub nonce: Nonce,
     /// The policy that permits it; a revocation needs none.
     pub policy: Option<Policy>,
     /// Why, for the Event and the log.
     pub because: String,
-}
-
-impl Decision {
-    /// Whether the connection, read once more, is what was decided on.
-    #[must_use]
-    pub fn still_holds_for(&self, connection: &Connection) -> bool {
-        use crate::observed::ConnectionState::{Approved, Pending};
-        let expected = match self.verdict {
-            Verdict::Approved => Pending,
-            Verdict::Revoked => Approved,
-        };
-        connection.id == self.connection
-            && connection.endpoint.as_ref() == Some(&self.endpoint)
-            && connection.state == expected
-            && connection.description == self.description
-    }
 }
 
 impl Action {

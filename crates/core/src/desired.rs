@@ -161,6 +161,8 @@ pub struct ApprovalFacts {
     pub approved_at: Option<Timestamp>,
     /// By whom.
     pub approved_by: Option<Approver>,
+    /// When the operator decided to take its approval back.
+    pub revoked_at: Option<Timestamp>,
     /// The policy that permitted it: `<name>@<generation>`.
     pub policy: Option<String>,
 }
@@ -227,6 +229,25 @@ impl Desired {
     #[must_use]
     pub fn tag(&self) -> String {
         marker::tag(self.recreate.as_deref())
+    }
+
+    /// Whether the object, read once more, is the one that was decided on and asks for the same:
+    /// same uid and generation, as alive as it was (R6, M6).
+    #[must_use]
+    pub fn is_same_wish(&self, live: &Self) -> bool {
+        self.object.uid == live.object.uid
+            && self.generation == live.generation
+            && self.deleting == live.deleting
+            && self.finalizer == live.finalizer
+            && self.recreate == live.recreate
+            && self.force_finalize == live.force_finalize
+    }
+
+    /// Whether the operator may have approved something for this object: a hint that makes it
+    /// look twice, never one that lets it skip a look.
+    #[must_use]
+    pub fn may_have_approved(&self) -> bool {
+        self.mode == ApprovalMode::Automatic || self.remembered.approval.approved_by == Some(Approver::Operator)
     }
 
     /// Whether the group that ARM answered with is the one asked for. Microsoft's own article

@@ -19,6 +19,9 @@ pub const MAX_MESSAGE: usize = 140;
 pub const NONCE_LENGTH: usize = 16;
 /// The alphabet of a nonce: base32 of RFC 4648 in lower case.
 pub const NONCE_ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+/// What stands in the place of [`endpoint_hash`] where a connection has no endpoint that can be
+/// read; only a revocation can.
+pub const NO_ENDPOINT: &str = "00000000";
 /// The tag of a link that was created without a `recreate-requested-at` annotation.
 pub const NO_TAG: &str = "000000";
 

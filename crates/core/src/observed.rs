@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::failure::ArmError;
+use crate::marker::Nonce;
 use crate::policy::Policy;
 use crate::resource_id::{ConnectionId, EndpointId, VaultId};
 
@@ -283,8 +284,18 @@ pub struct Memory {
     pub in_progress_for: Duration,
     /// How long the link has been failed, as far as this process saw.
     pub failed_for: Duration,
+    /// How long SignalR has reported the link's request as turned down, as far as this process saw.
+    pub refused_for: Option<Duration>,
     /// Another write to this SignalR is on its way, or has just ended.
     pub signalr_busy: bool,
+    /// The nonce under which this process has seen the link Approved: such an approval is never
+    /// taken back (M7).
+    pub confirmed: Option<Nonce>,
+    /// A forced finalization has already tried to take an approval back.
+    pub revocation_tried: bool,
+    /// When each connection that carries our message was first seen, for people who have to tell
+    /// copies apart.
+    pub appeared: Vec<(ConnectionId, Timestamp)>,
 }
 
 /// Everything observed in this pass.

@@ -10,7 +10,6 @@ use std::time::Duration;
 use signalr_private_link_core::action::Action;
 use signalr_private_link_core::desired::{AdoptionPolicy, Approver, DeletionPolicy, ManagementPolicy};
 use signalr_private_link_core::failure::{Failure, Level, Outcome};
-use signalr_private_link_core::marker::Verdict;
 use signalr_private_link_core::observed::{ConnectionState, Operation, OperationKind, Provisioning, Reading, Rival};
 use signalr_private_link_core::report::{Fact, Ready, Truth};
 use signalr_private_link_core::{Again, Reason, conclude};
@@ -133,24 +132,25 @@ fn an_approval_is_followed_until_signalr_says_so() {
 
 #[test]
 fn an_approval_that_is_not_confirmed_is_taken_back() {
-    let revoked = |scenario: &Scenario| {
-        let plan = scenario.decide();
-        match plan.action {
-            Some(Action::Decide(decision)) => decision.verdict == Verdict::Revoked,
-            _ => false,
-        }
+    // First into status, so that it outlives the connection; then on the vault.
+    let taken_back = |mut scenario: Scenario| {
+        expect(&scenario, Reason::ApprovalUnconfirmed, "none");
+        let report = scenario.decide().report.unwrap();
+        let Fact::Set(approval) = report.approval else { panic!("no approval") };
+        assert!(approval.revoked_at.is_some());
+        scenario.desired.remembered.approval = approval;
+        expect(&scenario, Reason::ApprovalUnconfirmed, "revoke");
     };
     let mut long = approved_by_us(Provisioning::Succeeded);
     long.vault_mut().date = Some(long.now + jiff::SignedDuration::from_mins(60));
-    expect(&long, Reason::ApprovalUnconfirmed, "revoke");
-    assert!(revoked(&long));
+    taken_back(long);
     let mut not_yet = approved_by_us(Provisioning::Succeeded);
     not_yet.vault_mut().date = Some(not_yet.now + jiff::SignedDuration::from_mins(59));
     expect(&not_yet, Reason::WaitingForPropagation, "none");
-    expect(&approved_by_us(Provisioning::Succeeded).copies(1), Reason::ApprovalUnconfirmed, "revoke");
+    taken_back(approved_by_us(Provisioning::Succeeded).copies(1));
     let mut swapped = approved_by_us(Provisioning::Succeeded);
     swapped.vault_mut().connections[0].endpoint = Some(world::endpoint("somebody-elses"));
-    expect(&swapped, Reason::ApprovalUnconfirmed, "revoke");
+    taken_back(swapped);
     let mut silent = approved_by_us(Provisioning::Succeeded).vault_fails(Failure::Transient);
     silent.now += jiff::SignedDuration::from_hours(99);
     expect(&silent, Reason::TransientError, "none");

@@ -3,7 +3,8 @@
 use super::{Again, Plan, Side, deletion, failed};
 use crate::action::Action;
 use crate::desired::Desired;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{ArmError, Failure, Outcome};
+use crate::marker::Verdict;
 use crate::message::sentence;
 use crate::reason::Reason;
 use crate::report::{Ready, Report, Truth};
@@ -22,6 +23,9 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
         },
         // Nothing was written; the next pass decides on what is there now.
         Outcome::Changed(_) => Plan { report: None, again: Again::AsReason, ..plan },
+        Outcome::NotApplied(error) | Outcome::Unknown(error) if is_revocation(&action) => {
+            not_taken_back(desired, plan, action, error)
+        }
         Outcome::Unknown(error) => {
             let message = format!(
                 "Whether the last request took effect is not known; the operator looks again. {}",
@@ -43,9 +47,40 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
                 _ => said.again,
             };
             let report = said.report.map(|report| with_facts(plan.report, report));
-            Plan { action: Some(action), report, again }
+            Plan { action: Some(action), report, again, alarm: None }
         }
     }
+}
+
+fn is_revocation(action: &Action) -> bool {
+    matches!(action, Action::Decide(decision) if decision.verdict == Verdict::Revoked)
+}
+
+/// An approval that must not stand still does: that stays the news, and is tried again soon.
+fn not_taken_back(desired: &Desired, plan: Plan, action: Action, error: &ArmError) -> Plan {
+    let words = sentence(&error.to_string());
+    let why = match &action {
+        Action::Decide(decision) => decision.because.clone(),
+        _ => String::new(),
+    };
+    let again = match error.failure {
+        Failure::Throttled(Some(after)) => Again::After(after),
+        _ => Again::After(desired.limits.second_look),
+    };
+    let said = if desired.deleting {
+        deletion::blocked_by(desired, &format!("{why} Taking the approval back did not succeed. {words}"))
+    } else {
+        let needs = if error.failure == Failure::Forbidden {
+            format!(" It needs the action {} at the scope {}.", error.action, error.scope)
+        } else {
+            String::new()
+        };
+        let message = format!(
+            "{why} Taking the approval back did not succeed; the operator tries again. {words}{needs} Until then reject the connection on the vault's side."
+        );
+        Report::new(Reason::ApprovalUnconfirmed, &message)
+    };
+    Plan { action: Some(action), report: Some(with_facts(plan.report, said)), again, alarm: None }
 }
 
 /// The report of a failure keeps the facts that were read before the effect was tried; an effect

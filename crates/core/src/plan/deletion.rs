@@ -3,23 +3,24 @@
 
 use std::time::Duration;
 
-use super::{Again, Plan};
+use super::{Again, Plan, confirming};
 use crate::action::Action;
+use crate::approval::Unconfirmed;
 use crate::desired::{DeletionPolicy, Desired, ManagementPolicy};
 use crate::failure::{ArmError, Failure, Level};
 use crate::marker::Marker;
 use crate::message::sentence;
-use crate::observed::{Link, Links, Observed, Operation, OperationKind, Provisioning, Read};
+use crate::observed::{ConnectionState, Link, Links, Observed, Operation, OperationKind, Provisioning, Read};
+use crate::policy::OnUnconfirmed;
 use crate::reason::Reason;
 use crate::report::Report;
 
 pub(super) fn plan(d: &Desired, o: &Observed) -> Result<Plan, Read> {
     if !d.finalizer {
-        return Ok(Plan { action: None, report: None, again: Again::Never });
+        return Ok(Plan { action: None, report: None, again: Again::Never, alarm: None });
     }
-    let leave_alone = d.deletion == DeletionPolicy::Detach || d.management == ManagementPolicy::ObserveOnly;
-    if d.force_finalize || leave_alone {
-        return Ok(release());
+    if d.force_finalize || d.deletion == DeletionPolicy::Detach || d.management == ManagementPolicy::ObserveOnly {
+        return leave(d, o);
     }
     if let Some(kind) = o.operation_held
         && let Ok(Operation::Running) = o.operation.or_read(Read::Operation)?
@@ -30,16 +31,133 @@ pub(super) fn plan(d: &Desired, o: &Observed) -> Result<Plan, Read> {
             OperationKind::Put => still_creating(d),
         }));
     }
-    let links = match o.links.or_read(Read::Links)? {
+    let links = match links(o)? {
         Ok(links) => links,
-        Err(error) => return Ok(unreadable(d, o, error)),
+        Err(error) => return Ok(blocked(d, error)),
     };
-    let link = links.links.iter().find(|l| l.name.eq_ignore_ascii_case(d.link.name()));
+    let link = links.and_then(|links| find(d, links));
     let own = link.filter(|link| Marker::parse(&link.message).is_some_and(|marker| marker.uid == d.object.uid));
-    Ok(match own {
-        None => once_no_write_can_land(d, o),
-        Some(link) => delete(d, o, links, link),
+    match standing(d, o, link)? {
+        Standing::None => {}
+        Standing::Overdue(overdue) if overdue.then == OnUnconfirmed::Revoke => return Ok(take_back(d, &overdue)),
+        Standing::Overdue(overdue) if own.is_none() => {
+            return Ok(once_no_write_can_land(d, o).alarmed(left_approved(d, &overdue)));
+        }
+        Standing::Overdue(_) => {}
+        Standing::Unreadable(error) => return Ok(blocked_by_vault(d, error)),
+    }
+    Ok(match (links, own) {
+        (Some(links), Some(link)) => delete(d, o, links, link),
+        _ => once_no_write_can_land(d, o),
     })
+}
+
+/// The links; `None` when the SignalR, its resource group or the provider's list is gone.
+///
+/// A subscription that is not found is more likely a wrong cloud or tenant in the operator's own
+/// settings than a fact.
+fn links(o: &Observed) -> Result<Result<Option<&Links>, &ArmError>, Read> {
+    Ok(match o.links.or_read(Read::Links)? {
+        Ok(links) => Ok(Some(links)),
+        Err(error) => match error.failure {
+            Failure::NotFound(Level::Subscription) => Err(error),
+            Failure::NotFound(_) => Ok(None),
+            _ => Err(error),
+        },
+    })
+}
+
+fn find<'a>(d: &Desired, links: &'a Links) -> Option<&'a Link> {
+    links.links.iter().find(|l| l.name.eq_ignore_ascii_case(d.link.name()))
+}
+
+/// What is known of an approval of ours that SignalR has not confirmed (M7).
+enum Standing<'a> {
+    /// There is none.
+    None,
+    /// There is one.
+    Overdue(Unconfirmed<'a>),
+    /// There may be one, and it cannot be read.
+    Unreadable(&'a ArmError),
+}
+
+/// Looks for an approval of ours before the link, or the object, goes. Not being able to look
+/// matters only where the operator may have approved something.
+fn standing<'a>(d: &Desired, o: &'a Observed, link: Option<&Link>) -> Result<Standing<'a>, Read> {
+    if link.is_some_and(|link| link.connection == ConnectionState::Approved) {
+        return Ok(Standing::None);
+    }
+    let unreadable = |error: &'a ArmError| match error.failure {
+        Failure::NotFound(level) if level != Level::Subscription => Standing::None,
+        _ if d.may_have_approved() => Standing::Unreadable(error),
+        _ => Standing::None,
+    };
+    let vault = match o.connections.or_read(Read::Connections)? {
+        Ok(vault) => vault,
+        Err(error) => return Ok(unreadable(error)),
+    };
+    Ok(match confirming::overdue(d, o, link, vault)? {
+        Ok(None) => Standing::None,
+        Ok(Some(overdue)) => Standing::Overdue(overdue),
+        Err(error) => unreadable(error),
+    })
+}
+
+fn take_back(d: &Desired, overdue: &Unconfirmed<'_>) -> Plan {
+    let why = confirming::words(d, &overdue.why);
+    let report = Report::new(Reason::Deleting, &format!("{why} The operator takes its approval back first."));
+    Plan::act(confirming::take_back(overdue, why), report).again(Again::Now)
+}
+
+fn left_approved(d: &Desired, overdue: &Unconfirmed<'_>) -> String {
+    format!(
+        "{} It was left Approved: {}. Check it on the vault's side, and reject it if it is not wanted.",
+        confirming::words(d, &overdue.why),
+        overdue.connection.id
+    )
+}
+
+/// Detach, ObserveOnly and force-finalize leave the link alone; an approval that SignalR has not
+/// confirmed is taken back all the same. A forced end tries that once.
+fn leave(d: &Desired, o: &Observed) -> Result<Plan, Read> {
+    let unknown = |error: &ArmError| {
+        format!(
+            "The object was let go by force before SignalR was seen to confirm a connection that the operator may have approved on {}. {} Check the vault's private endpoint connections.",
+            d.vault.name(),
+            sentence(&error.to_string())
+        )
+    };
+    let links = match links(o)? {
+        Ok(links) => links,
+        Err(_) if !d.may_have_approved() => return Ok(release()),
+        Err(error) if d.force_finalize => return Ok(release().alarmed(unknown(error))),
+        Err(error) => return Ok(blocked(d, error)),
+    };
+    let link = links.and_then(|links| find(d, links));
+    Ok(match standing(d, o, link)? {
+        Standing::Overdue(overdue) if overdue.then == OnUnconfirmed::Hold => {
+            release().alarmed(left_approved(d, &overdue))
+        }
+        Standing::Overdue(overdue) if d.force_finalize && o.memory.revocation_tried => {
+            release().alarmed(left_approved(d, &overdue))
+        }
+        Standing::Overdue(overdue) => take_back(d, &overdue),
+        Standing::Unreadable(error) if d.force_finalize => release().alarmed(unknown(error)),
+        Standing::Unreadable(error) => blocked_by_vault(d, error),
+        Standing::None if d.force_finalize || confirmed_or_never_approved(d, link) => release(),
+        Standing::None => match fence(d, o) {
+            None => release(),
+            Some(wait) => {
+                let message = "The link is left alone; the object is let go once no earlier approval of the operator's can take effect any more.";
+                Plan::say(Report::new(Reason::Deleting, message)).again(Again::After(wait))
+            }
+        },
+    })
+}
+
+/// Whether no approval of ours can be on its way: R7 holds for approvals too.
+fn confirmed_or_never_approved(d: &Desired, link: Option<&Link>) -> bool {
+    !d.may_have_approved() || link.is_some_and(|link| link.connection == ConnectionState::Approved)
 }
 
 fn release() -> Plan {
@@ -59,23 +177,23 @@ fn still_creating(d: &Desired) -> Report {
     Report::new(Reason::Deleting, &message)
 }
 
-/// R7: the link is absent. A PUT that was decided before the deletion was seen may still land; so
-/// may a DELETE whose outcome is unknown.
+/// R7: how long to wait although nothing of ours is there. A PUT or an approval that was decided before the deletion was seen
+/// may still land; so may a DELETE whose outcome is unknown.
+fn fence(d: &Desired, o: &Observed) -> Option<Duration> {
+    let left = |since: Duration| d.limits.fence.checked_sub(since).filter(|left| !left.is_zero());
+    let earlier = if o.memory.fence_waived { None } else { left(o.memory.deleting_for.unwrap_or_default()) };
+    earlier.max(o.memory.unknown_delete.and_then(left))
+}
+
 fn once_no_write_can_land(d: &Desired, o: &Observed) -> Plan {
-    let fence = d.limits.fence;
-    let left = |since: Duration| fence.checked_sub(since).filter(|left| !left.is_zero());
-    let put = if o.memory.fence_waived { None } else { left(o.memory.deleting_for.unwrap_or_default()) };
-    let delete = o.memory.unknown_delete.and_then(left);
-    match put.max(delete) {
-        None => release(),
-        Some(wait) => {
-            let message = format!(
-                "The link {} does not exist; the object is let go once no earlier request to Azure can take effect any more.",
-                d.link.name()
-            );
-            Plan::say(Report::new(Reason::Deleting, &message).without_link()).again(Again::After(wait))
-        }
-    }
+    let Some(wait) = fence(d, o) else {
+        return release();
+    };
+    let message = format!(
+        "The link {} does not exist; the object is let go once no earlier request to Azure can take effect any more.",
+        d.link.name()
+    );
+    Plan::say(Report::new(Reason::Deleting, &message).without_link()).again(Again::After(wait))
 }
 
 fn delete(d: &Desired, o: &Observed, links: &Links, link: &Link) -> Plan {
@@ -93,20 +211,11 @@ fn delete(d: &Desired, o: &Observed, links: &Links, link: &Link) -> Plan {
         .zip(link.created_at)
         .and_then(|(date, created)| Duration::try_from(date.duration_since(created)).ok());
     let waives_fence = link.provisioning == Provisioning::Succeeded
+        && confirmed_or_never_approved(d, Some(link))
         && o.memory.deleting_for.is_some_and(|seen| seen >= d.limits.fence_read)
         && age.is_some_and(|age| age >= d.limits.fence);
     let action = Action::DeleteLink { message: link.message.clone(), waives_fence };
     Plan::act(action, deleting(d).with_link(link))
-}
-
-/// The links cannot be read: gone, or blocked.
-fn unreadable(d: &Desired, o: &Observed, error: &ArmError) -> Plan {
-    match error.failure {
-        Failure::NotFound(Level::Subscription) => {}
-        Failure::NotFound(_) => return once_no_write_can_land(d, o),
-        _ => {}
-    }
-    blocked(d, error)
 }
 
 /// Why the deletion does not go on, and the way out.
@@ -142,9 +251,33 @@ pub(super) fn blocked(d: &Desired, error: &ArmError) -> Plan {
         Failure::Throttled(Some(after)) => Again::After(after),
         _ => Again::AsReason,
     };
-    let escape = format!(
+    Plan::say(blocked_by(d, &message)).again(again)
+}
+
+/// Whether an approval of ours stands cannot be read.
+fn blocked_by_vault(d: &Desired, error: &ArmError) -> Plan {
+    let needs = if error.failure == Failure::Forbidden {
+        format!(" The operator's identity needs the action {} at the scope {}.", error.action, error.scope)
+    } else {
+        String::new()
+    };
+    let message = format!(
+        "Whether a connection that the operator approved on {} still waits for SignalR cannot be read: {}{needs}",
+        d.vault.name(),
+        sentence(&error.to_string())
+    );
+    let again = match error.failure {
+        Failure::Throttled(Some(after)) => Again::After(after),
+        _ => Again::AsReason,
+    };
+    Plan::say(blocked_by(d, &message)).again(again)
+}
+
+/// What blocks the deletion, and the way out.
+pub(super) fn blocked_by(d: &Desired, message: &str) -> Report {
+    let message = format!(
         "{message} The deletion is tried again. To let the object go and leave Azure as it is, set the annotation privatelink.signalr-operator.io/force-finalize: {:?}.",
         d.object.uid
     );
-    Plan::say(Report::new(Reason::DeletionBlocked, &escape)).again(again)
+    Report::new(Reason::DeletionBlocked, &message)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Again, Case, Plan, Side, failed, vault};
+use super::{Again, Case, Plan, Side, confirming, decided, failed, pending};
 use crate::action::Action;
 use crate::approval::{self, Match};
 use crate::desired::{AdoptionPolicy, ApprovalFacts, Approver, Desired, ManagementPolicy};
@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::marker::Marker;
 use crate::message::{duration, sentence};
 use crate::observed::{ConnectionState, Link, Links, Observed, Operation, OperationKind, Provisioning, Read, Rival};
+use crate::policy::OnUnconfirmed;
 use crate::reason::Reason;
 use crate::report::{Ready, Report, Truth};
 
@@ -63,6 +64,9 @@ fn busy(d: &Desired, o: &Observed, links: &Links) -> Option<Plan> {
 
 fn absent(d: &Desired, o: &Observed, links: &Links) -> Result<Plan, Read> {
     if d.management == ManagementPolicy::ObserveOnly {
+        if let Some(alarm) = confirming::watch(d, o, None)? {
+            return Ok(alarm);
+        }
         let message = format!(
             "There is no link {} on {}, and managementPolicy ObserveOnly creates none.",
             d.link.name(),
@@ -123,6 +127,13 @@ fn present(d: &Desired, o: &Observed, links: &Links, link: &Link, now: Timestamp
     let marker = Marker::parse(&link.message);
     let own = marker.as_ref().filter(|m| m.uid == d.object.uid);
     let as_wanted = link.targets(&d.vault) && d.same_group(&link.group_id);
+    let at_work = matches!(link.provisioning, Provisioning::InProgress(_) | Provisioning::Deleting);
+    if !at_work
+        && link.connection != ConnectionState::Approved
+        && let Some(alarm) = confirming::watch(d, o, Some(link))?
+    {
+        return Ok(alarm);
+    }
     if d.management == ManagementPolicy::ObserveOnly {
         return Ok(Plan::say(observe_only(d, link, as_wanted)));
     }
@@ -159,6 +170,9 @@ fn by_state(case: &Case<'_>) -> Result<Plan, Read> {
             if running < d.limits.operation {
                 return Ok(Plan::say(in_progress(d, OperationKind::Put).with_link(link)));
             }
+            if let Some(alarm) = confirming::watch(d, o, Some(link))? {
+                return Ok(alarm);
+            }
             let message = format!(
                 "ARM has reported {word} for more than {}; the operator goes on watching. If it stays so, open a support case with Microsoft for {}.",
                 duration(d.limits.operation),
@@ -169,9 +183,9 @@ fn by_state(case: &Case<'_>) -> Result<Plan, Read> {
         Provisioning::Failed | Provisioning::Canceled => operation_failed(case),
         Provisioning::Succeeded => match link.connection {
             ConnectionState::Approved => approved(case),
-            ConnectionState::Pending | ConnectionState::Unknown => vault::pending(case),
+            ConnectionState::Pending | ConnectionState::Unknown => pending::pending(case),
             ConnectionState::Rejected | ConnectionState::Disconnected | ConnectionState::Timeout => {
-                vault::refused(case)
+                decided::refused(case)
             }
         },
     }
@@ -282,17 +296,22 @@ fn observe_only(d: &Desired, link: &Link, as_wanted: bool) -> Report {
 /// which end state the connection is.
 fn approved(case: &Case<'_>) -> Result<Plan, Read> {
     let Case { d, o, link, own, now, .. } = *case;
-    let mut approval = d.remembered.approval.clone();
+    let mut approval = ApprovalFacts { revoked_at: None, ..d.remembered.approval.clone() };
     let known =
         approval.approved_by.is_some() && (d.remembered.connection.is_none() || d.remembered.connection_settled);
     let mut endpoint = d.remembered.connection.as_ref().map(|(_, endpoint)| endpoint.clone());
-    let mut seen = None;
+    let (mut seen, mut copied, mut stale) = (None, false, None);
     if !known && let Ok(vault) = o.connections.or_read(Read::Connections)? {
         match approval::find(d, link, own, vault) {
             Match::Ours(connection, record) => {
                 approval.approved_by = Some(Approver::Operator);
                 approval.approved_at = Some(record.at);
                 seen = Some(connection);
+                // Both cannot be SignalR's; which one is, SignalR's own word does not tell.
+                copied = vault
+                    .connections
+                    .iter()
+                    .any(|c| c.id != connection.id && Marker::parse(&c.description).is_some_and(|m| record.is_of(&m)));
             }
             Match::Decided(connection) => seen = Some(connection),
             _ => {}
@@ -300,6 +319,7 @@ fn approved(case: &Case<'_>) -> Result<Plan, Read> {
         approval.approved_by.get_or_insert(Approver::External);
         approval.approved_at.get_or_insert(now);
         endpoint = seen.and_then(|c| c.endpoint.clone()).or(endpoint);
+        stale = confirming::overdue(d, o, Some(link), vault)?.unwrap_or_default();
     }
     let mut message = format!(
         "The link is functional: SignalR reports Succeeded and Approved, and {} reaches {} over it.",
@@ -312,9 +332,21 @@ fn approved(case: &Case<'_>) -> Result<Plan, Read> {
             endpoint.subscription()
         ));
     }
+    if copied {
+        message.push_str(&format!(
+            " Another connection on {} carries this link's message too: compare both endpoints on the vault's side, and reject the one that is not SignalR's.",
+            d.vault.name()
+        ));
+    }
     let mut report = Report::new(Reason::Approved, &message).with_link(link).with_approval(approval);
     if let Some(connection) = seen {
         report = report.with_connection(connection);
     }
-    Ok(Plan::say(report))
+    Ok(match stale {
+        // Of an earlier incarnation: the link that is there now works, and that is what is said.
+        Some(stale) if stale.then == OnUnconfirmed::Revoke => {
+            Plan::act(confirming::take_back(&stale, confirming::words(d, &stale.why)), report).again(Again::Now)
+        }
+        _ => Plan::say(report),
+    })
 }

@@ -5,9 +5,11 @@
 //! phases that need them, and the phases stand in one place.
 
 mod conclude;
+mod confirming;
+mod decided;
 mod deletion;
 mod live;
-mod vault;
+mod pending;
 
 use std::time::Duration;
 
@@ -46,31 +48,45 @@ pub struct Plan {
     pub report: Option<Report>,
     /// When to look again.
     pub again: Again,
+    /// What somebody has to look at although the object is let go: an approval that could not be
+    /// taken back. Told once, when the effect is carried out.
+    pub alarm: Option<String>,
 }
 
 impl Plan {
     /// Only says something.
     fn say(report: Report) -> Self {
-        Self { action: None, report: Some(report), again: Again::AsReason }
+        Self { action: None, report: Some(report), again: Again::AsReason, alarm: None }
     }
 
     /// Waits, without a word.
     fn wait(duration: Duration) -> Self {
-        Self { action: None, report: None, again: Again::After(duration) }
+        Self { action: None, report: None, again: Again::After(duration), alarm: None }
     }
 
     /// Does something, and says so if it succeeds.
     fn act(action: Action, report: Report) -> Self {
-        Self { action: Some(action), report: Some(report), again: Again::AsReason }
+        Self { action: Some(action), report: Some(report), again: Again::AsReason, alarm: None }
     }
 
     /// A step on the Kubernetes side, after which the pass begins anew.
     fn step(action: Action, again: Again) -> Self {
-        Self { action: Some(action), report: None, again }
+        Self { action: Some(action), report: None, again, alarm: None }
     }
 
     fn again(mut self, again: Again) -> Self {
         self.again = again;
+        self
+    }
+
+    /// Raises an alarm, if the object is let go by this plan.
+    fn alarmed(mut self, alarm: String) -> Self {
+        self.alarm = matches!(self.action, Some(Action::RemoveFinalizer)).then_some(alarm);
+        self
+    }
+
+    fn map_report(mut self, change: impl FnOnce(Report) -> Report) -> Self {
+        self.report = self.report.map(change);
         self
     }
 }

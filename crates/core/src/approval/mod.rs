@@ -2,22 +2,34 @@
 //!
 //! A pending connection can be opened by anyone who knows the vault's id, from any tenant, with
 //! any message and any name. What cannot be known beforehand is the nonce in our own message.
-//! Names never decide. This module only reads; M4 (the link read once more just before the write)
-//! and the rest of R6 are enforced where the write is made, on what a [`Decision`] demands.
+//! Names never decide.
+//!
+//! | Rule | Says | Enforced in |
+//! |------|------|-------------|
+//! | M1 | the link is ours, as the spec wants it, Succeeded and Pending | [`m1_link_is_ours`] |
+//! | M2 | the request is pending and says exactly what our link says | `m2_carries_our_message` |
+//! | M3 | its endpoint lives in a subscription that the policy lists | [`permitting_policy`] |
+//! | M4 | the link, read once more before the write, is still the same | [`still_authorised`] |
+//! | M5 | it is the only one, in two complete lists; no replicas | [`find`], [`m5_seen_twice`] |
+//! | M6 | object and policy, read once more, still ask and permit | [`still_authorised`] |
+//! | M7 | an approval that SignalR does not confirm is taken back | [`m7_overdue`] |
+//!
+//! M5 counts every request that passes M2, also those whose endpoint lives elsewhere: M7 would
+//! take an approval back at once for a second request with our message, wherever it comes from.
+//! Everything here is pure; `docs/security.md` names the test behind each rule.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
+mod confirm;
+mod last_look;
 
 use crate::action::Decision;
 use crate::desired::Desired;
-use crate::marker::{ApprovalRecord, Marker, Verdict, endpoint_hash};
+use crate::marker::{ApprovalRecord, Marker, Verdict};
 use crate::observed::{Connection, ConnectionState, Connections, Link, Permissions, Provisioning, Sighting};
-use crate::policy::{OnUnconfirmed, Policy};
+use crate::policy::Policy;
 use crate::resource_id::EndpointId;
 
-/// `confirmWithin` of a policy that vanished since it permitted an approval.
-const CONFIRM_WITHIN_WITHOUT_POLICY: Duration = Duration::from_secs(60 * 60);
+pub use confirm::{Unconfirmed, Why, approved_by_us, confirms, m7_overdue};
+pub use last_look::{LastLook, still_authorised};
 
 /// What the vault shows of our request.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +38,9 @@ pub enum Match<'a> {
     None,
     /// Exactly one pending request carries our message.
     One(&'a Connection, &'a EndpointId),
+    /// Exactly one does, and it names no endpoint that can be read: it fails M3 whatever the
+    /// policy says.
+    WithoutEndpoint,
     /// More than one does: somebody copied it, or the SignalR has replicas.
     Several(Vec<&'a Connection>),
     /// The operator approved it; SignalR has not confirmed that yet.
@@ -56,34 +71,39 @@ fn m2_carries_our_message(connection: &Connection, link: &Link) -> bool {
 /// Finds our request among all connections of the vault.
 #[must_use]
 pub fn find<'a>(desired: &Desired, link: &Link, own: Option<&Marker>, vault: &'a Connections) -> Match<'a> {
-    if let Some(own) = own {
-        // A pending connection with such a text is a copy: our own writes leave none pending.
-        let record = vault.connections.iter().filter(|c| c.state != ConnectionState::Pending).find_map(|c| {
-            let record = ApprovalRecord::parse(&c.description).filter(|r| r.is_of(own))?;
-            Some((c, record))
-        });
-        match record {
-            Some((connection, record)) if record.verdict == Verdict::Revoked => {
-                return Match::Revoked(connection, record);
-            }
-            Some((connection, record)) if connection.state == ConnectionState::Approved => {
-                return Match::Ours(connection, record);
-            }
-            // The owner decided otherwise after our approval, and left our text.
-            Some((connection, _)) => return Match::Decided(connection),
-            None => {}
-        }
+    if let Some(found) = own.and_then(|own| decided_by_us(own, vault)) {
+        return found;
     }
     let pending: Vec<&Connection> = vault.connections.iter().filter(|c| m2_carries_our_message(c, link)).collect();
     match pending.as_slice() {
         [] => decided_by_somebody(desired, link, vault).map_or(Match::None, Match::Decided),
-        // A connection without a readable endpoint fails M3 whatever the policy says.
         [one] => match &one.endpoint {
             Some(endpoint) => Match::One(one, endpoint),
-            None => Match::None,
+            None => Match::WithoutEndpoint,
         },
         _ => Match::Several(pending),
     }
+}
+
+/// The connection that carries our own record of a decision about this very request.
+fn decided_by_us<'a>(own: &Marker, vault: &'a Connections) -> Option<Match<'a>> {
+    let records = || {
+        // A pending connection with such a text is a copy: our own writes leave none pending.
+        let decided = vault.connections.iter().filter(|c| c.state != ConnectionState::Pending);
+        decided.filter_map(|c| Some((c, ApprovalRecord::parse(&c.description).filter(|r| r.is_of(own))?)))
+    };
+    let standing = records().find(|(c, r)| r.verdict == Verdict::Approved && c.state == ConnectionState::Approved);
+    if let Some((connection, record)) = standing {
+        return Some(Match::Ours(connection, record));
+    }
+    let (connection, record) = records().next()?;
+    Some(match (record.verdict, connection.state) {
+        // The owner approved by hand what the operator had taken back.
+        (Verdict::Revoked, ConnectionState::Approved) => Match::Decided(connection),
+        (Verdict::Revoked, _) => Match::Revoked(connection, record),
+        // The owner decided otherwise after our approval, and left our text.
+        (Verdict::Approved, _) => Match::Decided(connection),
+    })
 }
 
 /// A connection that somebody decided on: the one matched earlier with its endpoint, whatever its
@@ -162,14 +182,14 @@ pub fn permitting_policy<'p>(
 
 /// The approval of a connection that passed every rule.
 #[must_use]
-pub fn approve(link: &Link, own: &Marker, connection: &Connection, endpoint: &EndpointId, policy: &Policy) -> Decision {
+pub fn approve(own: &Marker, request: &Connection, endpoint: &EndpointId, policy: &Policy) -> Decision {
     Decision {
         verdict: Verdict::Approved,
-        connection: connection.id.clone(),
-        endpoint: endpoint.clone(),
-        description: connection.description.clone(),
-        message: link.message.clone(),
-        marker: own.clone(),
+        connection: request.id.clone(),
+        endpoint: Some(endpoint.clone()),
+        description: request.description.clone(),
+        uid: own.uid.clone(),
+        nonce: own.nonce.clone(),
         policy: Some(policy.clone()),
         because: format!(
             "it is the only pending request that carries this link's message, and policy {} permits it",
@@ -178,67 +198,16 @@ pub fn approve(link: &Link, own: &Marker, connection: &Connection, endpoint: &En
     }
 }
 
-/// M7: what is wrong with an approval of ours that SignalR has not confirmed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unconfirmed {
-    /// Another endpoint is under the connection than the one that was approved.
-    EndpointChanged,
-    /// A second connection carries our message.
-    SecondRequest,
-    /// Too much time has passed, by ARM's own dates.
-    TooLong(Duration),
-}
-
-/// M7: whether an approval of ours must be taken back. The time is measured between two dates of
-/// ARM's, so neither a restart nor a wrong clock shortens or lengthens it.
+/// The revocation of an approval of ours, by rule M7.
 #[must_use]
-pub fn m7_unconfirmed(
-    desired: &Desired,
-    link: &Link,
-    connection: &Connection,
-    record: &ApprovalRecord,
-    vault: &Connections,
-    permissions: &Permissions,
-) -> Option<(Unconfirmed, OnUnconfirmed)> {
-    // A policy that vanished since counts as the defaults.
-    let policy = permissions
-        .policies
-        .iter()
-        .filter(|p| p.permits(desired, &permissions.labels))
-        .find(|p| connection.endpoint.as_ref().is_some_and(|e| p.lists_subscription_of(e)));
-    let on_unconfirmed = policy.map_or(OnUnconfirmed::Revoke, |p| p.on_unconfirmed);
-    let limit = desired.limits.confirm_within(policy.map_or(CONFIRM_WITHIN_WITHOUT_POLICY, |p| p.confirm_within));
-    let waited = vault.date.and_then(|date| elapsed(record.at, date));
-    let why = if connection.endpoint.as_ref().map(endpoint_hash).as_ref() != Some(&record.endpoint_hash) {
-        Unconfirmed::EndpointChanged
-    } else if vault.connections.iter().any(|c| m2_carries_our_message(c, link)) {
-        Unconfirmed::SecondRequest
-    } else if link.provisioning == Provisioning::Succeeded
-        && link.connection == ConnectionState::Pending
-        && waited.is_some_and(|w| w >= limit)
-    {
-        Unconfirmed::TooLong(limit)
-    } else {
-        return None;
-    };
-    Some((why, on_unconfirmed))
-}
-
-/// The time from one date to a later one; `None` when it is not later.
-fn elapsed(from: Timestamp, to: Timestamp) -> Option<Duration> {
-    Duration::try_from(to.duration_since(from)).ok()
-}
-
-/// The revocation of an approval of ours.
-#[must_use]
-pub fn revoke(link: &Link, own: &Marker, connection: &Connection, endpoint: &EndpointId, because: String) -> Decision {
+pub fn revoke(overdue: &Unconfirmed<'_>, because: String) -> Decision {
     Decision {
         verdict: Verdict::Revoked,
-        connection: connection.id.clone(),
-        endpoint: endpoint.clone(),
-        description: connection.description.clone(),
-        message: link.message.clone(),
-        marker: own.clone(),
+        connection: overdue.connection.id.clone(),
+        endpoint: overdue.connection.endpoint.clone(),
+        description: overdue.connection.description.clone(),
+        uid: overdue.record.uid.clone(),
+        nonce: overdue.record.nonce.clone(),
         policy: None,
         because,
     }

@@ -1,19 +1,19 @@
-//! The phases in which the vault matters: finding the request, approval, confirmation.
+//! The link waits for its approval: the request is found on the vault, and a person is asked, or
+//! the operator approves.
 
 use jiff::Timestamp;
 
-use super::live::recreate;
-use super::{Again, Case, Plan, Side, failed};
+use super::decided::decided;
+use super::{Again, Case, Plan, Side, confirming, failed};
 use crate::action::Action;
-use crate::approval::{self, Denial, Match, Unconfirmed};
-use crate::desired::{ApprovalFacts, ApprovalMode, Approver, Desired};
+use crate::approval::{self, Denial, Match};
+use crate::desired::{ApprovalFacts, ApprovalMode, Desired};
 use crate::failure::{ArmError, Failure};
-use crate::marker::ApprovalRecord;
+use crate::marker::Marker;
 use crate::message::duration;
-use crate::observed::{Connection, ConnectionState, Connections, Link, Observed, Provisioning, Read};
-use crate::policy::OnUnconfirmed;
+use crate::observed::{Connection, ConnectionState, Connections, Link, Observed, Read};
 use crate::reason::Reason;
-use crate::report::{Ready, Report, Truth};
+use crate::report::{Fact, Ready, Report, Truth};
 use crate::resource_id::EndpointId;
 
 /// SignalR says Succeeded, and Pending or nothing that is known.
@@ -24,11 +24,13 @@ pub(super) fn pending(case: &Case<'_>) -> Result<Plan, Read> {
         Err(error) => return Ok(unreadable(d, link, error)),
     };
     match approval::find(d, link, own, vault) {
-        Match::None => Ok(Plan::say(not_shown(d, link, vault, now))),
-        Match::Several(requests) => Ok(Plan::say(several(d, requests.len()).with_link(link))),
-        Match::Revoked(connection, record) => Ok(revoked(case, connection, &record)),
-        Match::Ours(connection, record) => unconfirmed(case, connection, &record, vault),
+        Match::Revoked(connection, record) => Ok(confirming::revoked(case, Some((connection, &record)))),
+        Match::Ours(connection, record) => Ok(confirming::unconfirmed(case, connection, &record)),
         Match::Decided(connection) => Ok(decided(case, connection)),
+        Match::One(..) | Match::Several(_) if confirming::was_revoked(d, link) => Ok(confirming::revoked(case, None)),
+        Match::None => Ok(Plan::say(not_shown(d, link, vault, now, false))),
+        Match::WithoutEndpoint => Ok(Plan::say(not_shown(d, link, vault, now, true))),
+        Match::Several(requests) => Ok(Plan::say(several(d, o, &requests).with_link(link))),
         Match::One(connection, endpoint) => one(case, &Request { connection, endpoint, vault }),
     }
 }
@@ -53,7 +55,9 @@ impl Request<'_> {
         // Parentheses are legal in the name of a resource group and mean something to a shell.
         let id = if id.contains(['(', ')']) { format!("'{id}'") } else { id.to_owned() };
         format!(
-            "Its owner approves it with: az network private-endpoint-connection approve --id {id} (compare first: its private endpoint is in subscription {}, resource group {}; 1 request matches, other pending requests on this vault: {}).",
+            "Its owner approves it with: az network private-endpoint-connection approve --id {id} (or in the portal: {} > Networking > Private endpoint connections > {}). Compare first: its private endpoint is in subscription {}, resource group {}; 1 request matches, other pending requests on this vault: {}.",
+            self.connection.id.vault().name(),
+            self.connection.id.name(),
             self.endpoint.subscription(),
             self.endpoint.resource_group(),
             self.others()
@@ -68,6 +72,9 @@ fn one(case: &Case<'_>, request: &Request<'_>) -> Result<Plan, Read> {
     let Some(own) = own else {
         return Ok(Plan::say(adopted(d, link)));
     };
+    if !Marker::follows(&link.message, &d.words) {
+        return Ok(Plan::say(ambiguous(d, "The link's message was changed from outside.").with_link(link)));
+    }
     if d.mode == ApprovalMode::Manual {
         return Ok(if twice { ask_a_person(case, request) } else { look_twice(d, link) });
     }
@@ -115,9 +122,10 @@ fn one(case: &Case<'_>, request: &Request<'_>) -> Result<Plan, Read> {
         Err(error) => return Ok(not_ready(failed(d, error, Side::SignalR), link)),
     }
     if !approval::m1_link_is_ours(d, link, own) {
-        return Ok(Plan::say(ambiguous(d, "The link's message or state was changed from outside.").with_link(link)));
+        // Not Pending: a state that is missing or not known.
+        return Ok(Plan::say(waiting(d, link)));
     }
-    let decision = approval::approve(link, own, request.connection, request.endpoint, policy);
+    let decision = approval::approve(own, request.connection, request.endpoint, policy);
     Ok(Plan::act(Action::Decide(Box::new(decision)), matched))
 }
 
@@ -128,7 +136,7 @@ fn requested(d: &Desired, o: &Observed, request: &Request<'_>, policy: Option<St
         .filter(|(id, endpoint)| *id == request.connection.id && endpoint == request.endpoint)
         .and(d.remembered.approval.requested_at);
     let requested_at = before.or_else(|| o.memory.sighting.as_ref().map(|s| s.at));
-    ApprovalFacts { requested_at, approved_at: None, approved_by: None, policy }
+    ApprovalFacts { requested_at, policy, ..ApprovalFacts::default() }
 }
 
 /// Nothing on the vault is ours yet, or not yet in two lists. The sentence is the same for both,
@@ -142,7 +150,7 @@ fn look_twice(d: &Desired, link: &Link) -> Plan {
     Plan::say(waiting(d, link)).again(Again::After(d.limits.second_look))
 }
 
-fn not_shown(d: &Desired, link: &Link, vault: &Connections, now: Timestamp) -> Report {
+fn not_shown(d: &Desired, link: &Link, vault: &Connections, now: Timestamp, without_endpoint: bool) -> Report {
     let since = d.remembered.provisioned_since;
     let missing = since
         .and_then(|since| std::time::Duration::try_from(now.duration_since(since)).ok())
@@ -150,14 +158,19 @@ fn not_shown(d: &Desired, link: &Link, vault: &Connections, now: Timestamp) -> R
     if !missing {
         return waiting(d, link);
     }
+    let what = if without_endpoint {
+        "the only request with this link's message names no private endpoint that can be read".to_owned()
+    } else {
+        let count = vault.connections.len();
+        format!("none of the {count} connection(s) carries this link's message; its owner may have removed the request")
+    };
     let message = format!(
-        "{} after SignalR reported Succeeded, none of the {} connection(s) on {} carries this link's message. Its owner may have removed the request. To send it once more, set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value, or delete the link in Azure.",
+        "{} after SignalR reported Succeeded, on {} {what}. To send it once more, set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value, or delete the link in Azure.",
         duration(d.limits.connection_missing),
-        vault.connections.len(),
         d.vault.name()
     );
     let mut report = Report::new(Reason::ConnectionNotFound, &message).with_link(link);
-    report.connection = crate::report::Fact::Set(None);
+    report.connection = Fact::Set(None);
     report
 }
 
@@ -225,12 +238,24 @@ fn denied(case: &Case<'_>, request: &Request<'_>, twice: bool, denial: &Denial) 
     Plan::say(report).again(Again::After(d.limits.second_look))
 }
 
-fn several(d: &Desired, count: usize) -> Report {
+/// How many copies are named, so that the message stays within its limit.
+const NAMED: usize = 4;
+
+fn several(d: &Desired, o: &Observed, requests: &[&Connection]) -> Report {
+    let appeared = |request: &&&Connection| {
+        let at = o.memory.appeared.iter().find(|(id, _)| *id == request.id).map(|(_, at)| at.strftime("%FT%TZ"));
+        let at = at.map_or_else(|| "at an unknown time".to_owned(), |at| at.to_string());
+        format!("{} (first seen {at})", request.id.name())
+    };
+    let named: Vec<String> = requests.iter().take(NAMED).map(|request| appeared(&request)).collect();
+    let more = if requests.len() > NAMED { ", and more" } else { "" };
     ambiguous(
         d,
         &format!(
-            "{count} pending requests on {} carry this link's message: either the SignalR has replicas, or somebody copied the message.",
-            d.vault.name()
+            "{} pending requests on {} carry this link's message: somebody copied it, or the SignalR has replicas. They are {}{more}.",
+            requests.len(),
+            d.vault.name(),
+            named.join(", ")
         ),
     )
 }
@@ -243,155 +268,11 @@ fn ambiguous(d: &Desired, why: &str) -> Report {
     Report::new(Reason::ApprovalAmbiguous, &message)
 }
 
-/// Approved by the operator, not yet confirmed by SignalR.
-fn unconfirmed(
-    case: &Case<'_>,
-    connection: &Connection,
-    record: &ApprovalRecord,
-    vault: &Connections,
-) -> Result<Plan, Read> {
-    let Case { d, o, link, own, .. } = *case;
-    let approval = ApprovalFacts {
-        requested_at: d.remembered.approval.requested_at,
-        approved_at: Some(record.at),
-        approved_by: Some(Approver::Operator),
-        policy: d.remembered.approval.policy.clone(),
-    };
-    let alarm = match o.permissions.or_read(Read::Permissions)? {
-        Ok(permissions) => approval::m7_unconfirmed(d, link, connection, record, vault, permissions),
-        Err(_) => None,
-    };
-    if let Some((why, on_unconfirmed)) = alarm {
-        let why = alarm_text(d, &why);
-        let report = |done: &str| {
-            Report::new(Reason::ApprovalUnconfirmed, &format!("{why} {done}"))
-                .with_link(link)
-                .with_connection(connection)
-                .with_approval(approval.clone())
-        };
-        return Ok(match (on_unconfirmed, own, &connection.endpoint) {
-            (OnUnconfirmed::Revoke, Some(own), Some(endpoint)) => Plan::act(
-                Action::Decide(Box::new(approval::revoke(link, own, connection, endpoint, why.clone()))),
-                report(WAY_BACK),
-            ),
-            _ => {
-                Plan::say(report("The policy says Hold: the connection stays approved. Check it on the vault's side."))
-            }
-        });
-    }
-    let report = if connection.provisioning == Provisioning::Succeeded {
-        Report::new(Reason::WaitingForPropagation, &propagation(d))
-    } else {
-        Report::new(
-            Reason::Approving,
-            &format!("The operator approved the connection; {} is working on it.", d.vault.name()),
-        )
-    };
-    Ok(Plan::say(report.with_link(link).with_connection(connection).with_approval(approval)))
-}
-
-const WAY_BACK: &str = "The operator took its approval back: the connection is Rejected, and nothing is approved automatically for this request again. To send a new one, set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value.";
-
-fn alarm_text(d: &Desired, why: &Unconfirmed) -> String {
-    match why {
-        Unconfirmed::EndpointChanged => {
-            format!("The connection on {} that the operator approved has another private endpoint now.", d.vault.name())
-        }
-        Unconfirmed::SecondRequest => {
-            format!("After the approval a second request with this link's message appeared on {}.", d.vault.name())
-        }
-        Unconfirmed::TooLong(limit) => format!(
-            "{} after the approval SignalR still reports Pending: what was approved may not be this link's request.",
-            duration(*limit)
-        ),
-    }
-}
-
-fn propagation(d: &Desired) -> String {
-    format!(
-        "Approved on {}; waiting until {} says so too, which takes a few minutes.",
-        d.vault.name(),
-        d.link.signalr().name()
-    )
-}
-
-fn revoked(case: &Case<'_>, connection: &Connection, record: &ApprovalRecord) -> Plan {
-    let Case { d, link, .. } = *case;
-    if let Some(plan) = recreate(case) {
-        return plan;
-    }
-    let message = format!("SignalR did not confirm the operator's approval. {WAY_BACK}");
-    let mut approval = d.remembered.approval.clone();
-    approval.approved_by = Some(Approver::Operator);
-    approval.approved_at.get_or_insert(record.at);
-    Plan::say(
-        Report::new(Reason::ApprovalUnconfirmed, &message)
-            .with_link(link)
-            .with_connection(connection)
-            .with_approval(approval),
-    )
-}
-
-/// Somebody else decided on the vault; SignalR does not know yet.
-fn decided(case: &Case<'_>, connection: &Connection) -> Plan {
-    let Case { d, link, now, .. } = *case;
-    if connection.state != ConnectionState::Approved {
-        return turned_down(case, connection.state).map_report(|r| r.with_connection(connection));
-    }
-    let mut approval = d.remembered.approval.clone();
-    approval.approved_by = Some(Approver::External);
-    approval.approved_at.get_or_insert(now);
-    Plan::say(
-        Report::new(Reason::WaitingForPropagation, &propagation(d))
-            .with_link(link)
-            .with_connection(connection)
-            .with_approval(approval),
-    )
-}
-
-/// SignalR says Rejected, Disconnected or Timeout.
-pub(super) fn refused(case: &Case<'_>) -> Result<Plan, Read> {
-    let Case { d, o, link, own, .. } = *case;
-    if own.is_some()
-        && let Ok(vault) = o.connections.or_read(Read::Connections)?
-    {
-        match approval::find(d, link, own, vault) {
-            Match::Revoked(connection, record) => {
-                return Ok(revoked(case, connection, &record));
-            }
-            Match::Decided(connection) => {
-                return Ok(turned_down(case, link.connection).map_report(|r| r.with_connection(connection)));
-            }
-            _ => {}
-        }
-    }
-    Ok(turned_down(case, link.connection))
-}
-
-fn turned_down(case: &Case<'_>, state: ConnectionState) -> Plan {
-    let Case { d, link, .. } = *case;
-    if let Some(plan) = recreate(case) {
-        return plan;
-    }
-    let vault = d.vault.name();
-    let (reason, what) = match state {
-        ConnectionState::Rejected => (Reason::Rejected, format!("The owner of {vault} rejected the connection.")),
-        ConnectionState::Disconnected => {
-            (Reason::Disconnected, format!("The connection was removed on the side of {vault}."))
-        }
-        _ => (Reason::ConnectionTimedOut, "SignalR reports the connection as timed out.".to_owned()),
-    };
-    let message = format!(
-        "{what} That is a decision the operator does not override. Once it is settled with the vault's owner, set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value: the link is deleted, created once more, and needs a new approval."
-    );
-    Plan::say(Report::new(reason, &message).with_link(link))
-}
-
 /// The vault cannot be read while the link waits for its approval.
 fn unreadable(d: &Desired, link: &Link, error: &ArmError) -> Plan {
     if error.failure == Failure::Forbidden && d.mode == ApprovalMode::Manual {
         let message = format!(
-            "A person must approve the request on {}; the operator may not read the vault and cannot name it. In the portal: {} > Networking > Private endpoint connections; look for the request with exactly this message: {} (to have it named here, grant {} at {}).",
+            "A person must approve the request on {}; the operator may not read the vault and cannot name it. In the portal: {} > Networking > Private endpoint connections; look for the request with exactly this message: {} (two with the same message mean that somebody copied it: approve neither before you know which is SignalR's). To have it named here, grant {} at {}.",
             d.vault.name(),
             d.vault.name(),
             link.message,
@@ -409,11 +290,4 @@ fn not_ready(plan: Plan, link: &Link) -> Plan {
         report.ready = Ready::Is(Truth::False);
         report.with_link(link)
     })
-}
-
-impl Plan {
-    fn map_report(mut self, change: impl FnOnce(Report) -> Report) -> Self {
-        self.report = self.report.map(change);
-        self
-    }
 }
