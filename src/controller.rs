@@ -15,7 +15,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, watcher};
 use kube::{Api, Client};
 use signalr_private_link_core::desired::Limits;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::api::{ApprovalPolicy, SignalRSharedPrivateLink};
@@ -24,6 +24,7 @@ use crate::config::RunArgs;
 use crate::health::{self, Readiness};
 use crate::kubernetes::{self, Objects};
 use crate::metrics::Metrics;
+use crate::permissions::{self, Permissions};
 use crate::reconcile::{self, Lanes, Memories, ObjectKey};
 
 /// The watched type: an object that cannot be decoded does not stall the others.
@@ -124,8 +125,17 @@ async fn signal() {
 
 async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Arc<Metrics>, readiness: &Readiness) {
     let (wake, woken) = mpsc::unbounded_channel();
+    let link_changed = Arc::new(Notify::new());
     let (store, writer) = reflector::store::<Watched>();
     let seen_store = store.clone();
+    let seen: reconcile::Seen = Arc::new(move |visit| seen(&seen_store, visit));
+    let watching = permissions::watch(Permissions {
+        client: client.clone(),
+        links: seen.clone(),
+        link_changed: link_changed.clone(),
+        wake: wake.clone(),
+        pace: args.pace,
+    });
     let context = Arc::new(reconcile::Context {
         objects: Objects::new(client.clone()),
         events: Recorder::new(client.clone(), Reporter { controller: NAME.to_owned(), instance: None }),
@@ -135,17 +145,16 @@ async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Ar
         limits: Limits::paced(args.pace),
         lanes: Lanes::new(wake, args.pace),
         memories: Memories::default(),
-        seen: Arc::new(move |visit| seen(&seen_store, visit)),
+        seen,
         metrics,
     });
     let changes = links(client, &args.watch_namespaces)
         .reflect(writer)
+        .inspect(move |_| link_changed.notify_one())
         .applied_objects()
         .predicate_filter(predicates::generation.combine(predicates::annotations), PredicateConfig::default());
     let woken =
         UnboundedReceiverStream::new(woken).map(|key| ObjectRef::<Watched>::new(&key.name).within(&key.namespace));
-    let waiting = store.clone();
-    let policies: Api<ApprovalPolicy> = Api::all(client.clone());
     let ready = readiness.clone();
     let listed = store.clone();
     tokio::spawn(async move {
@@ -153,9 +162,8 @@ async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Ar
             ready.ready();
         }
     });
-    Controller::for_stream(changes, store)
+    let controller = Controller::for_stream(changes, store)
         .with_config(Config::default().concurrency(CONCURRENCY))
-        .watches(policies, watcher::Config::default(), move |_| waiting_for_a_policy(&waiting))
         .reconcile_on(woken)
         .graceful_shutdown_on(signal())
         .run(one, |_, _, _| Action::requeue(Duration::from_secs(60)), context)
@@ -163,8 +171,8 @@ async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Ar
             if let Err(error) = result {
                 tracing::debug!(%error, "the watch");
             }
-        })
-        .await;
+        });
+    tokio::select! { () = controller => {}, () = watching => {} }
 }
 
 /// One watch for all namespaces, or one for each.
@@ -191,13 +199,6 @@ fn links(
 
 fn seen(store: &Store<Watched>, visit: &mut dyn FnMut(&SignalRSharedPrivateLink)) {
     store.state().iter().filter_map(|object| object.0.as_ref().ok()).for_each(visit);
-}
-
-/// A policy changed: every object that could be waiting for one looks again.
-fn waiting_for_a_policy(store: &Store<Watched>) -> Vec<ObjectRef<Watched>> {
-    use crate::api::ApprovalMode;
-    let automatic = |object: &Watched| object.0.as_ref().is_ok_and(|o| o.spec.approval.mode == ApprovalMode::Automatic);
-    store.state().iter().filter(|object| automatic(object)).map(|object| ObjectRef::from_obj(&**object)).collect()
 }
 
 async fn one(object: Arc<Watched>, context: Arc<reconcile::Context>) -> Result<Action, std::convert::Infallible> {

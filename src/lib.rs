@@ -8,5 +8,6 @@ pub mod controller;
 pub mod health;
 pub mod kubernetes;
 pub mod metrics;
+pub mod permissions;
 pub mod reconcile;
 pub mod telemetry;

@@ -5,10 +5,14 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use signalr_private_link_core::observed::Permissions;
 
-use crate::api::{self, ApprovalPolicy, FINALIZER, SignalRSharedPrivateLink, SignalRSharedPrivateLinkStatus};
+use crate::api::{
+    self, ApprovalPolicy, ApprovalPolicyStatus, FINALIZER, SignalRSharedPrivateLink, SignalRSharedPrivateLinkStatus,
+};
 
 /// Every call to the API server ends within this time (R6).
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -99,7 +103,7 @@ impl Objects {
     }
 
     /// Tests that go before every change: this uid, this version.
-    fn conditions(object: &SignalRSharedPrivateLink) -> Vec<Value> {
+    fn conditions(object: &impl kube::Resource) -> Vec<Value> {
         vec![
             json!({"op": "test", "path": "/metadata/uid", "value": object.uid()}),
             json!({"op": "test", "path": "/metadata/resourceVersion", "value": object.resource_version()}),
@@ -121,10 +125,20 @@ impl Objects {
         object: &SignalRSharedPrivateLink,
         status: &SignalRSharedPrivateLinkStatus,
     ) -> Result<(), KubeFailure> {
-        let change = json!({"op": "add", "path": "/status", "value": status});
-        let patch = json_patch(Self::conditions(object), vec![change])?;
         let api = self.links(&object.namespace().unwrap_or_default());
-        within(api.patch_status(&object.name_any(), &PatchParams::default(), &patch)).await.map(drop)
+        patch_status(&api, object, status).await
+    }
+
+    /// Writes a policy's `status`, on this very policy and version.
+    ///
+    /// # Errors
+    /// `Changed` when it is another policy or version by now.
+    pub async fn write_policy_status(
+        &self,
+        policy: &ApprovalPolicy,
+        status: &ApprovalPolicyStatus,
+    ) -> Result<(), KubeFailure> {
+        patch_status(&Api::all(self.client.clone()), policy, status).await
     }
 
     /// What the cluster permits right now in a namespace: the namespace and all policies, live.
@@ -144,6 +158,15 @@ impl Objects {
             policies: policies.items.iter().filter_map(api::policy).collect(),
         })
     }
+}
+
+async fn patch_status<K>(api: &Api<K>, object: &K, status: &impl Serialize) -> Result<(), KubeFailure>
+where
+    K: kube::Resource + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let change = json!({"op": "add", "path": "/status", "value": status});
+    let patch = json_patch(Objects::conditions(object), vec![change])?;
+    within(api.patch_status(&object.name_any(), &PatchParams::default(), &patch)).await.map(drop)
 }
 
 fn json_patch(conditions: Vec<Value>, change: Vec<Value>) -> Result<Patch<()>, KubeFailure> {

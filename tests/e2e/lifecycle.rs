@@ -8,17 +8,7 @@ use testkit::{azure, eventually};
 use crate::{LIMIT, operator, run, scene};
 
 fn policy(name: &str, namespace: &str, signalr: &str, vault: &str) -> Value {
-    json!({
-        "apiVersion": "privatelink.signalr-operator.io/v1alpha1",
-        "kind": "ApprovalPolicy",
-        "metadata": {"name": name},
-        "spec": {
-            "namespaces": {"names": [namespace]},
-            "signalR": [azure::signalr(signalr)],
-            "keyVaults": [azure::vault(vault)],
-            "endpointSubscriptions": ["4d1c0ffe-0000-4000-8000-00000000cafe"],
-        },
-    })
+    crate::policy::policy(name, namespace, signalr, vault, &json!({}))
 }
 
 #[test]

@@ -8,6 +8,7 @@
 mod faults;
 mod input;
 mod lifecycle;
+mod policy;
 mod schema;
 
 use std::path::Path;

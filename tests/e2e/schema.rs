@@ -239,8 +239,56 @@ fn a_careless_policy_is_refused() {
         refused(scene, &policy("contoso", &json!({"namespaces": {"selector": {}}})), &[empty]);
         accepted(scene, &policy("contoso", &json!({"namespaces": {"selector": {"matchLabels": {"team": "contoso"}}}})));
         refused(scene, &policy("contoso", &json!({"signalR": []})), &["spec.signalR", "at least 1"]);
-        refused(scene, &policy("contoso", &json!({"signalR": ["*"]})), &["spec.signalR[0]", "should match"]);
-        refused(scene, &policy("contoso", &json!({"keyVaults": ["vaults/*"]})), &["spec.keyVaults[0]", "should match"]);
+        let (group, vaults) = ("/resourceGroups/contoso", "/providers/Microsoft.KeyVault/vaults");
+        let id = |rest: &str| format!("/subscriptions/00000000-0000-0000-0000-000000000000{rest}");
+        for permitted in [
+            id("/*"),
+            id(&format!("{group}/*")),
+            id(&format!("/resourceGroups/team-*{vaults}/*-kv")),
+            id(&format!("{group}{vaults}/contoso-kv")).to_uppercase(),
+            format!("/subscriptions/*{group}{vaults}/contoso-kv"),
+            format!("/subscriptions/*/resourceGroups/*{vaults}/contoso-kv"),
+        ] {
+            accepted(scene, &policy("contoso", &json!({"keyVaults": [permitted]})));
+        }
+        let never = "can never match a key vault, or matches everything; give /subscriptions/<guid>/*";
+        for careless in [
+            "*".to_owned(),
+            "/subscriptions/*".to_owned(),
+            "/subscriptions/*/*".to_owned(),
+            "/subscriptions/*/resourceGroups/*".to_owned(),
+            "/subscriptions/*/resourceGroups/*/*".to_owned(),
+            format!("/subscriptions/*/resourceGroups/*{vaults}/*"),
+            "/subscriptions/0000*/resourceGroups/contoso/*".to_owned(),
+            "vaults/*".to_owned(),
+            id(group),
+            id(&format!("{group}/")),
+            id("/resourceGroups/../*"),
+            id(&format!("{group}/%2f/*")),
+            id(&format!("{group}/{vaults}/contoso-kv")),
+            id(&format!("{group}{vaults}/contoso-kv/")),
+            id(&format!("{group}{vaults}/contoso-kv/*")),
+            id(&format!("{group}{vaults}/c\u{043e}ntoso-kv")),
+            id(&format!("{group}/providers/Microsoft.SignalRService/signalR/contoso")),
+        ] {
+            let wrong = policy("contoso", &json!({"keyVaults": [id("/*"), careless]}));
+            refused(scene, &wrong, &["spec.keyVaults", &careless, never]);
+        }
+        refused(
+            scene,
+            &policy("contoso", &json!({"signalR": ["*"]})),
+            &["spec.signalR *", "can never match a SignalR"],
+        );
+        refused(
+            scene,
+            &policy("contoso", &json!({"namespaces": {"names": ["team-*"]}})),
+            &["spec.namespaces.names team-* is not the name of a namespace, and names are no patterns"],
+        );
+        refused(
+            scene,
+            &policy("contoso", &json!({"endpointSubscriptions": ["*", "4d1c0ffe-0000-4000-8000-00000000cafe"]})),
+            &["spec.endpointSubscriptions has * beside ids"],
+        );
         refused(
             scene,
             &policy("contoso", &json!({"endpointSubscriptions": []})),

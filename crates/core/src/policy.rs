@@ -82,6 +82,29 @@ impl Policy {
         self.endpoint_subscriptions.iter().any(|s| s == "*" || s.eq_ignore_ascii_case(endpoint.subscription()))
     }
 
+    /// In which ways the policy reaches beyond one subscription, as sentences for its author.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (field, patterns) in [("signalR", &self.signalr), ("keyVaults", &self.vaults)] {
+            let mut subscriptions: Vec<&str> = patterns.iter().filter_map(|p| p.split('/').nth(2)).collect();
+            subscriptions.sort_unstable_by_key(|s| s.to_ascii_lowercase());
+            subscriptions.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
+            if subscriptions.contains(&"*") {
+                warnings.push(format!("spec.{field} permits any subscription that the operator's identity can reach."));
+            } else if subscriptions.len() > 1 {
+                warnings.push(format!("spec.{field} permits {} subscriptions.", subscriptions.len()));
+            }
+        }
+        if self.endpoint_subscriptions.iter().any(|s| s == "*") {
+            warnings.push(
+                "spec.endpointSubscriptions permits private endpoints in any subscription, a stranger's included: a copied message is then stopped by nothing but being seen twice."
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+
     /// `<name>@<generation>`, as `status` and Events write it.
     #[must_use]
     pub fn reference(&self) -> String {

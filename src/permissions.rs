@@ -1,0 +1,167 @@
+//! What permits automatic approval, watched: policies and the labels of namespaces. A change wakes
+//! the links it may concern, at once; and each policy is told in its `status` what it amounts to.
+//!
+//! The watches only trigger (R3): whatever approves reads namespace and policies live.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use k8s_controller::conditions::{self, ConditionStatus, DesiredCondition};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use signalr_private_link_core::desired::{ApprovalMode, Desired, Limits};
+use tokio::sync::{Notify, mpsc};
+
+use crate::api::{self, ApprovalPolicy, ApprovalPolicyStatus, SignalRSharedPrivateLink};
+use crate::kubernetes::{KubeFailure, Objects};
+use crate::reconcile::{ObjectKey, Seen};
+
+/// How long changes are gathered before they are acted on, at pace 1.
+const GATHER: Duration = Duration::from_millis(300);
+
+/// What the watch over policies and namespaces needs.
+pub struct Permissions {
+    /// Kubernetes.
+    pub client: Client,
+    /// The links that their own watch has seen.
+    pub links: Seen,
+    /// Told whenever a link changed.
+    pub link_changed: Arc<Notify>,
+    /// Wakes a link.
+    pub wake: mpsc::UnboundedSender<ObjectKey>,
+    /// The operator's pace.
+    pub pace: f64,
+}
+
+/// What of the cluster decides about permission, without what does not.
+#[derive(Default, PartialEq)]
+struct Snapshot {
+    policies: BTreeMap<String, (Option<String>, Option<i64>)>,
+    labels: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// Watches until the process ends.
+pub async fn watch(context: Permissions) {
+    let changed = context.link_changed.clone();
+    let (policies, policy_events) = reflect::<ApprovalPolicy>(&context.client, "policies");
+    let (namespaces, namespace_events) = reflect::<Namespace>(&context.client, "namespaces");
+    let mut events = futures::stream::select(policy_events, namespace_events);
+    let listed = async {
+        let _ = futures::future::join(policies.wait_until_ready(), namespaces.wait_until_ready()).await;
+    };
+    let run = async {
+        listed.await;
+        let mut before = snapshot(&policies, &namespaces);
+        loop {
+            say_all(&context, &policies, &before).await;
+            changed.notified().await;
+            tokio::time::sleep(GATHER.mul_f64(context.pace)).await;
+            let now = snapshot(&policies, &namespaces);
+            wake(&context, &before, &now);
+            before = now;
+        }
+    };
+    let pump = async {
+        while events.next().await.is_some() {
+            changed.notify_one();
+        }
+    };
+    futures::future::join(run, pump).await;
+}
+
+/// A store that a watch keeps, and the watch's events.
+fn reflect<K>(client: &Client, what: &'static str) -> (Store<K>, impl Stream<Item = ()> + Send + Unpin + use<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store::<K>();
+    let events = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
+        .default_backoff()
+        .reflect(writer)
+        .map(move |event| {
+            if let Err(error) = event {
+                tracing::warn!(%error, "the watch of {what} failed; it is begun anew");
+            }
+        })
+        .boxed();
+    (store, events)
+}
+
+fn snapshot(policies: &Store<ApprovalPolicy>, namespaces: &Store<Namespace>) -> Snapshot {
+    Snapshot {
+        policies: policies.state().iter().map(|p| (p.name_any(), (p.uid(), p.metadata.generation))).collect(),
+        labels: namespaces.state().iter().map(|n| (n.name_any(), n.labels().clone())).collect(),
+    }
+}
+
+/// Wakes the links that could be permitted, or not any more: all that ask, if a policy changed;
+/// else those in a namespace whose labels did.
+fn wake(context: &Permissions, before: &Snapshot, now: &Snapshot) {
+    let policies = before.policies != now.policies;
+    (context.links)(&mut |link: &SignalRSharedPrivateLink| {
+        let namespace = link.namespace().unwrap_or_default();
+        let concerned = policies || before.labels.get(&namespace) != now.labels.get(&namespace);
+        if concerned && link.spec.approval.mode == api::ApprovalMode::Automatic {
+            // The receiver is gone only when the controller is.
+            let _ = context.wake.send(ObjectKey { namespace, name: link.name_any() });
+        }
+    });
+}
+
+/// Writes the status of every policy whose status is not what it should be.
+async fn say_all(context: &Permissions, policies: &Store<ApprovalPolicy>, now: &Snapshot) {
+    let mut asking = Vec::new();
+    (context.links)(&mut |link| {
+        let desired = api::desired(link, Limits::REAL).ok();
+        asking.extend(desired.filter(|d| d.mode == ApprovalMode::Automatic && !d.deleting));
+    });
+    let objects = Objects::new(context.client.clone());
+    for policy in policies.state() {
+        let status = status(&policy, &asking, now);
+        if policy.status.as_ref() == Some(&status) {
+            continue;
+        }
+        match objects.write_policy_status(&policy, &status).await {
+            // Another version is on its way, and brings us here again.
+            Ok(()) | Err(KubeFailure::Changed | KubeFailure::NotFound) => {}
+            Err(error) => {
+                tracing::warn!(policy = policy.name_any(), %error, "the status of the policy could not be written");
+            }
+        }
+    }
+}
+
+fn status(policy: &ApprovalPolicy, asking: &[Desired], now: &Snapshot) -> ApprovalPolicyStatus {
+    let generation = policy.metadata.generation;
+    let mut status = policy.status.clone().unwrap_or_default();
+    status.observed_generation = generation;
+    let none = BTreeMap::new();
+    let (truth, reason, message) = match api::policy(policy) {
+        None => {
+            status.permitted_links = Some(0);
+            status.warnings.clear();
+            let message = "The policy permits nothing: spec.namespaces.selector or spec.confirmWithin cannot be read.";
+            (ConditionStatus::False, "InvalidSpec", message.to_owned())
+        }
+        Some(policy) => {
+            let permitted = asking.iter().filter(|desired| {
+                let labels = now.labels.get(&desired.object.namespace).unwrap_or(&none);
+                policy.permits(desired, &labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<Vec<_>>())
+            });
+            let links = permitted.count();
+            status.permitted_links = i64::try_from(links).ok();
+            status.warnings = policy.warnings();
+            let message = format!("Permits the automatic approval of {links} link(s) that ask for it.");
+            let message = std::iter::once(message).chain(status.warnings.clone()).collect::<Vec<_>>().join(" ");
+            (ConditionStatus::True, "InForce", message)
+        }
+    };
+    let ready = DesiredCondition::new("Ready", truth, reason, message).observed_generation(generation);
+    let _ = conditions::set(&mut status.conditions, ready);
+    status
+}
