@@ -40,11 +40,12 @@ impl About {
     pub(super) fn error(&self, failure: Failure, code: String, message: String) -> ArmError {
         ArmError {
             failure,
-            code,
-            message,
+            code: code.into(),
+            message: message.into(),
             doing: self.doing.as_str().into(),
             action: self.action,
             scope: self.scope.as_str().into(),
+            caller: None,
         }
     }
 }
@@ -196,7 +197,11 @@ impl ArmClient {
             self.tokens.refuse(&token).await;
         }
         let maybe_applied = !reads && matches!(failure, Failure::Transient | Failure::Unexpected);
-        Err(CallError { error: about.error(failure, code, message), maybe_applied })
+        let mut error = about.error(failure, code, message);
+        if failure == Failure::Forbidden {
+            error.caller = token.object_id();
+        }
+        Err(CallError { error, maybe_applied })
     }
 }
 

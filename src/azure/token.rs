@@ -14,7 +14,10 @@ use azure_identity::{
     ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
     WorkloadIdentityCredentialOptions,
 };
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use signalr_private_link_core::message::safe;
+use signalr_private_link_core::resource_id::is_guid;
 
 use super::client::DEADLINE;
 use super::cloud::{CloudSettings, CredentialKind};
@@ -34,6 +37,18 @@ impl Token {
     /// The value of the `Authorization` header.
     pub(super) fn header(&self) -> String {
         format!("Bearer {}", self.secret)
+    }
+
+    /// The object id of the identity that the token is for, where the token tells (`oid`, Microsoft's
+    /// access token claims reference). Nothing is verified: it is only told to people.
+    pub(super) fn object_id(&self) -> Option<Box<str>> {
+        #[derive(serde::Deserialize)]
+        struct Claims {
+            oid: String,
+        }
+        let payload = URL_SAFE_NO_PAD.decode(self.secret.split('.').nth(1)?).ok()?;
+        let claims: Claims = serde_json::from_slice(&payload).ok()?;
+        is_guid(&claims.oid).then(|| claims.oid.into())
     }
 
     fn valid_for(&self, at_least: Duration) -> bool {

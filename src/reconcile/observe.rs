@@ -124,11 +124,12 @@ async fn connections(context: &Context, desired: &Desired) -> Reading<Connection
 pub(super) async fn permissions(context: &Context, namespace: &str) -> Result<Permissions, ArmError> {
     context.objects.permissions(namespace).await.map_err(|error: KubeFailure| ArmError {
         failure: Failure::Transient,
-        code: String::new(),
-        message: format!("the API server: {error}"),
+        code: "".into(),
+        message: format!("the API server: {error}").into(),
         doing: format!("reading the namespace {namespace} and the approval policies").into(),
         action: "",
         scope: "".into(),
+        caller: None,
     })
 }
 

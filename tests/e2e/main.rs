@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
+mod approval;
 mod faults;
 mod input;
 mod lifecycle;
@@ -34,22 +35,23 @@ fn run<T>(test: impl Future<Output = T>) -> T {
     RUNTIME.get_or_init(|| Runtime::new().unwrap()).block_on(test)
 }
 
+/// The simulator's timings for tests: Azure's order of events, in a tenth of a second each.
+fn config() -> azure_sim::Config {
+    let mut config = azure_sim::Config::preset();
+    config.timings.create_ms = 600;
+    config.timings.delete_ms = 300;
+    config.timings.appear_ms = 150;
+    config.timings.approve_ms = 300;
+    config.timings.propagation_ms = 400;
+    config.timings.busy_ms = 100;
+    config.quirks.uppercase_groups = true;
+    config
+}
+
 /// The cluster and the simulator of all tests.
 async fn scene() -> &'static Scene {
     static SCENE: tokio::sync::OnceCell<Scene> = tokio::sync::OnceCell::const_new();
-    SCENE
-        .get_or_init(|| async {
-            let mut config = azure_sim::Config::preset();
-            config.timings.create_ms = 600;
-            config.timings.delete_ms = 300;
-            config.timings.appear_ms = 150;
-            config.timings.approve_ms = 300;
-            config.timings.propagation_ms = 400;
-            config.timings.busy_ms = 100;
-            config.quirks.uppercase_groups = true;
-            Scene::start(binary(), config).await.unwrap()
-        })
-        .await
+    SCENE.get_or_init(|| async { Scene::start(binary(), config()).await.unwrap() }).await
 }
 
 /// An operator that sees this namespace only.
@@ -58,7 +60,12 @@ fn operator(scene: &Scene, namespace: &str) -> Operator {
 }
 
 fn settings(scene: &Scene, namespace: &str) -> Settings<'static> {
-    let mut settings = Settings::new(binary(), &scene.cluster, &scene.azure, PACE);
+    settings_for(scene, &scene.azure, namespace)
+}
+
+/// Settings for an operator that reaches this Azure.
+fn settings_for(scene: &Scene, azure: &testkit::Azure, namespace: &str) -> Settings<'static> {
+    let mut settings = Settings::new(binary(), &scene.cluster, azure, PACE);
     settings.flags.extend(
         ["--watch-namespaces", namespace, "--log-level", "debug,hyper=info,h2=info,tower=info,kube=info,rustls=info"]
             .map(str::to_owned),

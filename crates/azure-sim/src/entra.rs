@@ -1,5 +1,7 @@
 //! The token endpoint of Microsoft Entra, as far as a service principal needs it.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
@@ -95,7 +97,7 @@ fn token(sim: &Sim, tenant: &str, call: &Call) -> Reply {
     }
     let lifetime = sim.config.token_lifetime;
     let expires = Timestamp::now().checked_add(SignedDuration::from_secs(lifetime)).unwrap_or(Timestamp::MAX);
-    let token = format!("{}.{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    let token = access_token(sim, client, expires);
     let issued = Issued { client_id: client.to_owned(), expires };
     sim.state().tokens.insert(token.clone(), issued);
     Reply::json(
@@ -104,6 +106,17 @@ fn token(sim: &Sim, tenant: &str, call: &Call) -> Reply {
             "token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token,
         }),
     )
+}
+
+/// A token of the form that Entra's have: clients look into it, although they should not.
+fn access_token(sim: &Sim, client: &str, expires: Timestamp) -> String {
+    let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let claims = json!({
+        "appid": client, "oid": client, "tid": sim.config.tenant_id, "idtyp": "app", "exp": expires.as_second(),
+        "uti": Uuid::new_v4().simple().to_string(),
+    });
+    let signature = BASE64_URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes());
+    format!("{}.{}.{signature}", part(json!({"alg": "RS256", "typ": "JWT"})), part(claims))
 }
 
 /// What a token may be for.

@@ -18,8 +18,8 @@ pub struct Request {
     pub path: String,
     /// What it is about: `link`, `links`, `connection`, `connections`, `operation`, `token`, ….
     pub kind: &'static str,
-    /// The action that it needs, if it is one of ARM's.
-    pub action: Option<String>,
+    /// The actions that it needs, if it is one of ARM's.
+    pub actions: Vec<String>,
     /// 0 where no answer was sent.
     pub status: u16,
 }
@@ -34,13 +34,13 @@ pub struct Requests {
 }
 
 impl Requests {
-    pub fn add(&mut self, method: &str, path: &str, kind: &'static str, action: Option<String>, status: u16) {
+    pub fn add(&mut self, method: &str, path: &str, kind: &'static str, actions: Vec<String>, status: u16) {
         self.number += 1;
         *self.counts.entry(format!("{method} {kind}")).or_default() += 1;
         self.conflicts += u64::from(status == 409);
         if self.log.len() < KEPT {
             let (method, path) = (method.to_owned(), path.to_owned());
-            self.log.push(Request { number: self.number, at: Timestamp::now(), method, path, kind, action, status });
+            self.log.push(Request { number: self.number, at: Timestamp::now(), method, path, kind, actions, status });
         }
     }
 

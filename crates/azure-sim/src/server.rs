@@ -189,18 +189,18 @@ async fn azure(sim: Arc<Sim>, request: Request<Incoming>) -> Result<Response<Ful
     }
     if let Some(fault) = fault.as_ref().filter(|fault| fault.when == When::Before) {
         if matches!(fault.effect, Effect::Reset | Effect::Hang) {
-            log(&sim, &call, "fault", None, 0);
+            log(&sim, &call, "fault", Vec::new(), 0);
         }
         if let Some(reply) = strike(fault).await? {
-            log(&sim, &call, "fault", None, reply.status);
+            log(&sim, &call, "fault", Vec::new(), reply.status);
             return Ok(response(reply));
         }
     }
-    let (kind, action, reply) = match entra::handle(&sim, &call) {
-        Some(reply) => ("token", None, reply),
+    let (kind, actions, reply) = match entra::handle(&sim, &call) {
+        Some(reply) => ("token", Vec::new(), reply),
         None => arm::handle(&sim, &call),
     };
-    log(&sim, &call, kind, action, reply.status);
+    log(&sim, &call, kind, actions, reply.status);
     if let Some(fault) = fault.as_ref().filter(|fault| fault.when == When::After)
         && let Some(instead) = strike(fault).await?
     {
@@ -209,8 +209,8 @@ async fn azure(sim: Arc<Sim>, request: Request<Incoming>) -> Result<Response<Ful
     Ok(response(reply))
 }
 
-fn log(sim: &Sim, call: &Call, kind: &'static str, action: Option<String>, status: u16) {
-    sim.state().requests.add(call.method.as_str(), call.path(), kind, action, status);
+fn log(sim: &Sim, call: &Call, kind: &'static str, actions: Vec<String>, status: u16) {
+    sim.state().requests.add(call.method.as_str(), call.path(), kind, actions, status);
 }
 
 async fn strike(fault: &Fault) -> Result<Option<Reply>, Dropped> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::message::shell;
 use crate::observed::Link;
 
 /// Which level of a path ARM could not find.
@@ -91,15 +92,33 @@ pub struct ArmError {
     /// What decisions look at.
     pub failure: Failure,
     /// ARM's error code; empty where there is none.
-    pub code: String,
+    pub code: Box<str>,
     /// ARM's message, or what the network said.
-    pub message: String,
+    pub message: Box<str>,
     /// What was being done, as a phrase: `reading the links of contoso-signalr`.
     pub doing: Box<str>,
     /// The action that the call needs, as a role definition names it.
     pub action: &'static str,
     /// The resource id whose scope the action is needed at.
     pub scope: Box<str>,
+    /// The object id of the identity that was refused, where its token tells.
+    pub caller: Option<Box<str>>,
+}
+
+/// The shipped role that grants what the operator does on a SignalR
+/// (`deploy/azure/roles/link-manager.json`).
+pub const LINK_MANAGER: &str = "SignalR Shared Private Link Manager";
+/// The shipped role that grants what the operator does on a vault
+/// (`deploy/azure/roles/connection-approver.json`).
+pub const CONNECTION_APPROVER: &str = "Key Vault Private Endpoint Connection Approver";
+
+impl ArmError {
+    /// The command that grants what is missing; `role` is one of the shipped roles.
+    #[must_use]
+    pub fn remedy(&self, role: &str) -> String {
+        let caller = self.caller.as_deref().unwrap_or("<object id of the operator's identity>");
+        format!("az role assignment create --assignee {caller} --role \"{role}\" --scope {}", shell(&self.scope))
+    }
 }
 
 /// How a mutating call ended.

@@ -29,6 +29,13 @@ pub fn sentence(text: &str) -> String {
     if text.is_empty() || text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
 }
 
+/// A resource id as an argument for a shell: parentheses are legal in the name of a resource
+/// group, and mean something there.
+#[must_use]
+pub fn shell(id: &str) -> String {
+    if id.contains(['(', ')']) { format!("'{id}'") } else { id.to_owned() }
+}
+
 /// A duration as a person writes it: `90s`, `15m`, `24h`.
 #[must_use]
 pub fn duration(d: std::time::Duration) -> String {

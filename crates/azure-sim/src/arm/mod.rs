@@ -51,23 +51,23 @@ const VAULT_VERSIONS: &[&str] = &[
     "2026-05-15",
 ];
 
-/// Answers; with what the request was about and the action that it needed, for the log.
-pub fn handle(sim: &Sim, call: &Call) -> (&'static str, Option<String>, Reply) {
+/// Answers; with what the request was about and the actions that it needed, for the log.
+pub fn handle(sim: &Sim, call: &Call) -> (&'static str, Vec<String>, Reply) {
     if call.path().starts_with("/metadata/endpoints") {
-        return ("metadata", None, metadata(sim));
+        return ("metadata", Vec::new(), metadata(sim));
     }
     let path = Path::parse(call.path());
     let kind = path.target.kind();
-    let action = path.target.action(call.method.as_str());
-    let reply =
-        admit(sim, call, &path, action.as_deref()).map_or_else(|refusal| *refusal, |()| dispatch(sim, call, &path));
-    (kind, action, stamp(call, reply))
+    let actions = path.target.actions(call.method.as_str());
+    let reply = admit(sim, call, &path, &actions).map_or_else(|refusal| *refusal, |()| dispatch(sim, call, &path));
+    (kind, actions, stamp(call, reply))
 }
 
 /// The checks that ARM itself makes, in its order.
-fn admit(sim: &Sim, call: &Call, path: &Path, action: Option<&str>) -> Result<(), Box<Reply>> {
+fn admit(sim: &Sim, call: &Call, path: &Path, actions: &[String]) -> Result<(), Box<Reply>> {
     let client = authenticate(sim, call)?;
-    let refusal = permit(sim, &client, action, call.path()).or_else(|| version(call, path));
+    let refusal =
+        actions.iter().find_map(|action| permit(sim, &client, action, call.path())).or_else(|| version(call, path));
     refusal.map_or(Ok(()), |reply| Err(Box::new(reply)))
 }
 
@@ -109,8 +109,8 @@ fn within(id: &str, scope: &str) -> bool {
     id.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn permit(sim: &Sim, client: &str, action: Option<&str>, path: &str) -> Option<Reply> {
-    let (state, action) = (sim.state(), action?);
+fn permit(sim: &Sim, client: &str, action: &str, path: &str) -> Option<Reply> {
+    let state = sim.state();
     let path_key = crate::world::key(path);
     let granted = |grant: &Grant| {
         within(&path_key, &crate::world::key(&grant.scope))

@@ -115,8 +115,9 @@ impl Target {
         }
     }
 
-    /// The action that the request needs (Microsoft's list of resource provider operations).
-    pub fn action(&self, method: &str) -> Option<String> {
+    /// The actions that the request needs (Microsoft's list of resource provider operations).
+    /// Deciding on a connection needs two: its own, and the vault's consent.
+    pub fn actions(&self, method: &str) -> Vec<String> {
         let verb = match method {
             "GET" => "read",
             "DELETE" => "delete",
@@ -136,8 +137,12 @@ impl Target {
             },
             Self::Vault(Vault::All | Vault::One(_)) => "Microsoft.KeyVault/vaults",
             Self::Vault(_) => "Microsoft.KeyVault/vaults/privateEndpointConnections",
-            Self::None => return None,
+            Self::None => return Vec::new(),
         };
-        Some(format!("{kind}/{verb}"))
+        let mut actions = vec![format!("{kind}/{verb}")];
+        if let (Self::Vault(Vault::Connection(..)), "write") = (self, verb) {
+            actions.push("Microsoft.KeyVault/vaults/PrivateEndpointConnectionsApproval/action".to_owned());
+        }
+        actions
     }
 }

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use crate::action::Action;
 use crate::desired::Desired;
-use crate::failure::{ArmError, Failure, Level};
+use crate::failure::{ArmError, CONNECTION_APPROVER, Failure, LINK_MANAGER, Level};
 use crate::marker::Marker;
 use crate::message::sentence;
 use crate::observed::{Link, Links, Observed, Read};
@@ -184,15 +184,19 @@ fn failed(desired: &Desired, error: &ArmError, side: Side) -> Plan {
         (Failure::Forbidden, Side::SignalR) => (
             Reason::AuthorizationFailed,
             format!(
-                "The operator's identity may not do this; it needs the action {} at the scope {} (a new role assignment takes up to ten minutes): {words}",
-                error.action, error.scope
+                "The operator's identity may not do this; it needs the action {} at the scope {}. Grant it with: {} (the role is in deploy/azure/roles; an assignment takes up to ten minutes). {words}",
+                error.action,
+                error.scope,
+                error.remedy(LINK_MANAGER)
             ),
         ),
         (Failure::Forbidden, Side::Vault) => (
             Reason::ApprovalNotAuthorized,
             format!(
-                "The operator's identity may not do this on the key vault; it needs the action {} at the scope {} (a new role assignment takes up to ten minutes; the Microsoft.KeyVault provider must be registered on the endpoint's subscription): {words}",
-                error.action, error.scope
+                "The operator's identity may not do this on the key vault; it needs the action {} at the scope {}. Grant it with: {} (the role is in deploy/azure/roles; an assignment takes up to ten minutes; the Microsoft.KeyVault provider must be registered on the endpoint's subscription). {words}",
+                error.action,
+                error.scope,
+                error.remedy(CONNECTION_APPROVER)
             ),
         ),
         (Failure::Busy, Side::SignalR) => (

@@ -8,9 +8,9 @@ use super::{Again, Case, Plan, Side, confirming, failed};
 use crate::action::Action;
 use crate::approval::{self, Denial, Match};
 use crate::desired::{ApprovalFacts, ApprovalMode, Desired};
-use crate::failure::{ArmError, Failure};
+use crate::failure::{ArmError, CONNECTION_APPROVER, Failure};
 use crate::marker::Marker;
-use crate::message::duration;
+use crate::message::{duration, shell};
 use crate::observed::{Connection, ConnectionState, Connections, Link, Observed, Read};
 use crate::reason::Reason;
 use crate::report::{Fact, Ready, Report, Truth};
@@ -51,9 +51,7 @@ impl Request<'_> {
 
     /// What the vault's owner runs, and what to compare before.
     fn instruction(&self) -> String {
-        let id = self.connection.id.path();
-        // Parentheses are legal in the name of a resource group and mean something to a shell.
-        let id = if id.contains(['(', ')']) { format!("'{id}'") } else { id.to_owned() };
+        let id = shell(self.connection.id.path());
         format!(
             "Its owner approves it with: az network private-endpoint-connection approve --id {id} (or in the portal: {} > Networking > Private endpoint connections > {}). Compare first: its private endpoint is in subscription {}, resource group {}; 1 request matches, other pending requests on this vault: {}.",
             self.connection.id.vault().name(),
@@ -272,12 +270,12 @@ fn ambiguous(d: &Desired, why: &str) -> Report {
 fn unreadable(d: &Desired, link: &Link, error: &ArmError) -> Plan {
     if error.failure == Failure::Forbidden && d.mode == ApprovalMode::Manual {
         let message = format!(
-            "A person must approve the request on {}; the operator may not read the vault and cannot name it. In the portal: {} > Networking > Private endpoint connections; look for the request with exactly this message: {} (two with the same message mean that somebody copied it: approve neither before you know which is SignalR's). To have it named here, grant {} at {}.",
+            "A person must approve the request on {}; the operator may not read the vault and cannot name it. In the portal: {} > Networking > Private endpoint connections; look for the request with exactly this message: {} (two with the same message mean that somebody copied it: approve neither before you know which is SignalR's). To have it named here, grant {}: {}",
             d.vault.name(),
             d.vault.name(),
             link.message,
             error.action,
-            error.scope
+            error.remedy(CONNECTION_APPROVER)
         );
         return Plan::say(Report::new(Reason::PendingApproval, &message).with_link(link));
     }

@@ -252,7 +252,7 @@ impl World {
             request_listed: true,
             incarnation: 0,
             reason: None,
-            message: String::new(),
+            message: "".into(),
             alarmed: false,
             off: None,
             violations: BTreeSet::new(),
@@ -881,5 +881,13 @@ fn as_ours(message: &str) -> String {
 }
 
 pub fn error(failure: Failure) -> ArmError {
-    ArmError { failure, code: String::new(), message: String::new(), doing: "".into(), action: "", scope: "".into() }
+    ArmError {
+        failure,
+        code: "".into(),
+        message: "".into(),
+        doing: "".into(),
+        action: "",
+        scope: "".into(),
+        caller: None,
+    }
 }

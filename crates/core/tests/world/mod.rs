@@ -46,6 +46,7 @@ pub fn error(failure: Failure) -> ArmError {
         doing: "reading".into(),
         action: "Microsoft.Something/read",
         scope: SIGNALR.into(),
+        caller: None,
     }
 }
 
