@@ -243,3 +243,48 @@ fn network(error: &reqwest::Error) -> String {
     }
     safe(&words)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::azure::cloud::{CloudSettings, CredentialKind};
+
+    #[test]
+    fn tokens_go_to_the_configured_host_only() {
+        let endpoint = Url::parse("https://management.azure.com/").unwrap();
+        let settings = CloudSettings {
+            arm: endpoint.clone(),
+            authority: Url::parse("https://login.microsoftonline.com/").unwrap(),
+            scope: "https://management.azure.com/.default".into(),
+            ca_file: None,
+            credential: CredentialKind::ManagedIdentity,
+        };
+        let http = crate::azure::http_client(&settings).unwrap();
+        let tokens = crate::azure::token_source(&settings, &http).unwrap();
+        let client = ArmClient::new(http, endpoint, tokens, Arc::default());
+        let about = About {
+            doing: String::new(),
+            action: "",
+            scope: String::new(),
+            subscription: String::new(),
+            operation: "test",
+        };
+        for good in ["https://management.azure.com/x", "https://westeurope.management.azure.com/x?y=z"] {
+            assert!(client.pinned(good, &about).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://management.azure.com/x",
+            "https://management.azure.com:8443/x",
+            "https://management.azure.com.attacker.example/x",
+            "https://attackermanagement.azure.com/x",
+            "https://attacker.example/management.azure.com",
+            "https://management.azure.com@attacker.example/x",
+            "https://attacker.example#.management.azure.com",
+            "//attacker.example/x",
+            "/relative",
+            "",
+        ] {
+            assert!(client.pinned(bad, &about).is_err(), "{bad}");
+        }
+    }
+}

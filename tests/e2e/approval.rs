@@ -175,7 +175,7 @@ fn role(file: &str, scope: &str) -> (Value, Vec<String>) {
 #[test]
 fn the_shipped_roles_grant_what_is_needed_and_nothing_else() {
     run(async {
-        let stage = Stage::new("rights", |_| {}).await;
+        let stage = Stage::new("roles", |_| {}).await;
         let (vault, group) =
             (azure::vault(&stage.vault), format!("/subscriptions/{}/resourceGroups/contoso", azure::SUBSCRIPTION));
         let (manager, manages) = role("link-manager.json", &group);
@@ -187,7 +187,7 @@ fn the_shipped_roles_grant_what_is_needed_and_nothing_else() {
         };
         // Nothing granted: the message holds the command that helps.
         grant(vec![]).await;
-        let _operator = stage.operator();
+        let operator = stage.operator();
         stage.apply("kv-pe");
         let identity = Config::preset().client_id;
         let said = message(&stage.until("kv-pe", "AuthorizationFailed").await);
@@ -246,5 +246,19 @@ fn the_shipped_roles_grant_what_is_needed_and_nothing_else() {
         let granted: BTreeSet<String> = manages.iter().chain(&approves).map(|a| a.to_lowercase()).collect();
         assert_eq!(granted.difference(&used).collect::<Vec<_>>(), Vec::<&String>::new(), "granted but never used");
         assert_eq!(used.difference(&granted).collect::<Vec<_>>(), Vec::<&String>::new(), "used but not granted");
+        no_secret_is_in_any_output(&stage, &operator);
     });
+}
+
+/// Everything that the operator wrote or had written: the log at its most talkative, objects with
+/// their status, Events.
+fn no_secret_is_in_any_output(stage: &Stage, operator: &Operator) {
+    let everything = ["get", "spl,splap,events", "-A", "-o", "yaml"];
+    let written = stage.scene.cluster.kubectl_ok(&everything).unwrap() + &operator.log();
+    assert!(written.contains("sharedPrivateLinkResources"), "there is something to look at");
+    let secret = Config::preset().client_secret;
+    // Every token of the simulator's, as of Entra's, begins like this: {" in base64.
+    for hidden in [secret.as_str(), "eyJ", "Bearer "] {
+        assert!(!written.contains(hidden), "{hidden} is in the operator's output");
+    }
 }

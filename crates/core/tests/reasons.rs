@@ -75,6 +75,8 @@ fn a_request_is_believed_only_when_two_lists_show_it_alone() {
     let mut late = Scenario::new().no_request();
     late.desired.remembered.provisioned_since = Some(late.now - jiff::SignedDuration::from_mins(15));
     expect(&late, Reason::ConnectionNotFound, "none");
+    late.desired.recreate = Some("now".into());
+    expect(&late, Reason::Deleting, "delete_link");
 }
 
 #[test]

@@ -139,8 +139,12 @@ impl Case<'_> {
         }
     }
 
+    /// One that the vault's owner has turned down is no danger any more.
     fn second_request(&self, approved: &Connection, record: &ApprovalRecord) -> bool {
-        let ours = |c: &Connection| Marker::parse(&c.description).is_some_and(|marker| record.is_of(&marker));
+        let ours = |c: &Connection| {
+            let turned_down = matches!(c.state, ConnectionState::Rejected | ConnectionState::Disconnected);
+            !turned_down && Marker::parse(&c.description).is_some_and(|marker| record.is_of(&marker))
+        };
         self.vault.connections.iter().any(|c| c.id != approved.id && ours(c))
     }
 

@@ -1,9 +1,8 @@
 //! The link waits for its approval: the request is found on the vault, and a person is asked, or
 //! the operator approves.
 
-use jiff::Timestamp;
-
 use super::decided::decided;
+use super::live::recreate;
 use super::{Again, Case, Plan, Side, confirming, failed};
 use crate::action::Action;
 use crate::approval::{self, Denial, Match};
@@ -18,7 +17,7 @@ use crate::resource_id::EndpointId;
 
 /// SignalR says Succeeded, and Pending or nothing that is known.
 pub(super) fn pending(case: &Case<'_>) -> Result<Plan, Read> {
-    let Case { d, o, link, own, now, .. } = *case;
+    let Case { d, o, link, own, .. } = *case;
     let vault = match o.connections.or_read(Read::Connections)? {
         Ok(vault) => vault,
         Err(error) => return Ok(unreadable(d, link, error)),
@@ -28,8 +27,8 @@ pub(super) fn pending(case: &Case<'_>) -> Result<Plan, Read> {
         Match::Ours(connection, record) => Ok(confirming::unconfirmed(case, connection, &record)),
         Match::Decided(connection) => Ok(decided(case, connection)),
         Match::One(..) | Match::Several(_) if confirming::was_revoked(d, link) => Ok(confirming::revoked(case, None)),
-        Match::None => Ok(Plan::say(not_shown(d, link, vault, now, false))),
-        Match::WithoutEndpoint => Ok(Plan::say(not_shown(d, link, vault, now, true))),
+        Match::None => Ok(not_shown(case, vault, false)),
+        Match::WithoutEndpoint => Ok(not_shown(case, vault, true)),
         Match::Several(requests) => Ok(Plan::say(several(d, o, &requests).with_link(link))),
         Match::One(connection, endpoint) => one(case, &Request { connection, endpoint, vault }),
     }
@@ -148,13 +147,17 @@ fn look_twice(d: &Desired, link: &Link) -> Plan {
     Plan::say(waiting(d, link)).again(Again::After(d.limits.second_look))
 }
 
-fn not_shown(d: &Desired, link: &Link, vault: &Connections, now: Timestamp, without_endpoint: bool) -> Report {
+fn not_shown(case: &Case<'_>, vault: &Connections, without_endpoint: bool) -> Plan {
+    let Case { d, link, now, .. } = *case;
     let since = d.remembered.provisioned_since;
     let missing = since
         .and_then(|since| std::time::Duration::try_from(now.duration_since(since)).ok())
         .is_some_and(|waited| waited >= d.limits.connection_missing);
     if !missing {
-        return waiting(d, link);
+        return Plan::say(waiting(d, link));
+    }
+    if let Some(plan) = recreate(case) {
+        return plan;
     }
     let what = if without_endpoint {
         "the only request with this link's message names no private endpoint that can be read".to_owned()
@@ -169,7 +172,7 @@ fn not_shown(d: &Desired, link: &Link, vault: &Connections, now: Timestamp, with
     );
     let mut report = Report::new(Reason::ConnectionNotFound, &message).with_link(link);
     report.connection = Fact::Set(None);
-    report
+    Plan::say(report)
 }
 
 fn ask_a_person(case: &Case<'_>, request: &Request<'_>) -> Plan {

@@ -5,6 +5,7 @@ use signalr_private_link_core::Reason;
 use signalr_private_link_core::desired::{ApprovalMode, DeletionPolicy, ManagementPolicy};
 use signalr_private_link_core::observed::{ConnectionState, Provisioning};
 use signalr_private_link_core::policy::OnUnconfirmed;
+use signalr_private_link_core::resource_id::{ConnectionId, EndpointId};
 
 use crate::model::{DecidedBy, ELSEWHERE, Fate, MICROSOFT, Opener, Violation, World, endpoint};
 
@@ -350,6 +351,20 @@ fn the_owner_decides_by_hand_while_a_copy_is_there() {
     }
 }
 
+#[test]
+fn once_the_owner_turned_the_copy_down_our_own_is_approved_and_stays_so() {
+    for state in [ConnectionState::Rejected, ConnectionState::Disconnected] {
+        let mut world = listed();
+        let copy = world.copy();
+        passes(&mut world, 3);
+        assert_eq!(world.reason, Some(Reason::ApprovalAmbiguous));
+        world.owner_decides(copy, state, None);
+        world.quiesce();
+        safe(&world);
+        assert_eq!((world.approvals, world.revocations, world.reason), (1, 0, Some(Reason::Approved)));
+    }
+}
+
 // T4: names chosen to look right.
 
 #[test]
@@ -414,6 +429,8 @@ fn t5_an_endpoint_that_changes_under_the_approved_connection_takes_the_approval_
     let mut world = approved();
     let own = world.vault.iter().position(|e| e.opener != Opener::Stranger).unwrap();
     world.vault[own].wire.endpoint = Some(endpoint(MICROSOFT, "another"));
+    // Into status first, then onto the vault.
+    world.pass();
     world.pass();
     assert_eq!((world.revocations, world.reason), (1, Some(Reason::ApprovalUnconfirmed)));
     safe(&world);
@@ -440,6 +457,21 @@ fn odd_connections_are_never_approved() {
         assert_eq!(world.reason, Some(Reason::ConnectionNotFound), "{}", world.message);
         safe(&world);
     }
+}
+
+#[test]
+fn ids_in_any_letter_case_are_the_same() {
+    let mut world = listed();
+    world.pass();
+    world.advance(31);
+    let shouted = world.vault[0].wire.id.path().to_uppercase();
+    world.vault[0].wire.id = ConnectionId::parse(&shouted).unwrap();
+    let shouted = world.vault[0].wire.endpoint.as_ref().unwrap().path().to_uppercase();
+    world.vault[0].wire.endpoint = Some(EndpointId::parse(&shouted).unwrap());
+    world.policies[0].endpoint_subscriptions = vec![MICROSOFT.to_uppercase()];
+    passes(&mut world, 3);
+    assert_eq!(world.approvals, 1);
+    ours_is_approved(&mut world);
 }
 
 #[test]
