@@ -25,7 +25,7 @@ use crate::health::{self, Readiness};
 use crate::kubernetes::{self, Objects};
 use crate::metrics::Metrics;
 use crate::permissions::{self, Permissions};
-use crate::reconcile::{self, Lanes, Memories, ObjectKey};
+use crate::reconcile::{self, Lanes, Memories, ObjectKey, Orphans, Turns};
 
 /// The watched type: an object that cannot be decoded does not stall the others.
 type Watched = DeserializeGuard<SignalRSharedPrivateLink>;
@@ -143,9 +143,12 @@ async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Ar
         links: Default::default(),
         connections: Default::default(),
         limits: Limits::paced(args.pace),
+        turns: Turns::new(wake.clone(), usize::from(CONCURRENCY / 2)),
         lanes: Lanes::new(wake, args.pace),
         memories: Memories::default(),
         seen,
+        sees_all: args.watch_namespaces.is_empty(),
+        orphans: Orphans::default(),
         metrics,
     });
     let changes = links(client, &args.watch_namespaces)
@@ -208,5 +211,8 @@ async fn one(object: Arc<Watched>, context: Arc<reconcile::Context>) -> Result<A
         return Ok(Action::await_change());
     }
     let key = ObjectKey { namespace: reference.namespace.unwrap_or_default(), name: reference.name };
+    let Some(_turn) = context.turns.begin(&key) else {
+        return Ok(Action::await_change());
+    };
     Ok(reconcile::pass(&context, &key).await.map_or_else(Action::await_change, Action::requeue))
 }

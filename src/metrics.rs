@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,6 +30,7 @@ pub struct Metrics {
     arm_calls: Family<ArmCall, Counter>,
     passes: Family<Pass, Counter>,
     decisions: Family<Decided, Counter>,
+    orphans: Gauge,
     unconfirmed_approvals: Counter<u64, AtomicU64>,
     status_writes: Counter<u64, AtomicU64>,
 }
@@ -50,8 +52,14 @@ impl Default for Metrics {
             "Approvals that SignalR did not confirm, or that were left behind unconfirmed; any increase is worth a page",
             unconfirmed_approvals.clone(),
         );
+        let orphans = Gauge::default();
+        registry.register(
+            "orphaned_links",
+            "Links with a marker of this operator's form whose object does not exist in this cluster; never deleted",
+            orphans.clone(),
+        );
         registry.register("status_writes", "Writes of an object's status", status_writes.clone());
-        Self { registry, arm_calls, passes, decisions, unconfirmed_approvals, status_writes }
+        Self { registry, arm_calls, passes, decisions, orphans, unconfirmed_approvals, status_writes }
     }
 }
 
@@ -74,6 +82,11 @@ impl Metrics {
     /// An approval of ours must not stand.
     pub fn unconfirmed_approval(&self) {
         self.unconfirmed_approvals.inc();
+    }
+
+    /// How many links have a marker of the operator's form and no object.
+    pub fn orphans(&self, count: usize) {
+        self.orphans.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// A status was written.

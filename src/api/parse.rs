@@ -56,10 +56,16 @@ pub fn desired(object: &SignalRSharedPrivateLink, limits: Limits) -> Result<Desi
     let vault = VaultId::parse(&key_vault.resource_id)
         .map_err(|error| check(format!("spec.keyVault.resourceId: {error}")))
         .ok();
-    let approval_timeout = duration("spec.approval.timeout", &approval.timeout).map_err(&mut check).ok();
-    let period = duration("spec.syncPeriod", sync_period).map_err(&mut check).ok();
+    // What matters to a living object only does not hold up a deletion.
+    let deleting = object.metadata.deletion_timestamp.is_some();
+    let mut period = |field: &str, text: &str| {
+        let read = duration(field, text);
+        if deleting { Some(read.unwrap_or_default()) } else { read.map_err(&mut check).ok() }
+    };
+    let approval_timeout = period("spec.approval.timeout", &approval.timeout);
+    let period = period("spec.syncPeriod", sync_period);
     let words = request_message.clone().unwrap_or_default();
-    if words.len() > 72 || !words.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+    if !deleting && (words.len() > 72 || !words.bytes().all(|b| (b' '..=b'~').contains(&b))) {
         check(format!("spec.requestMessage {words:?} is not at most 72 printable ASCII characters"));
     }
     let (Some(link), Some(vault), Some(approval_timeout), Some(sync_period), true) =
@@ -72,7 +78,7 @@ pub fn desired(object: &SignalRSharedPrivateLink, limits: Limits) -> Result<Desi
         force_finalize: annotation(FORCE_FINALIZE_ANNOTATION).is_some_and(|value| value == uid),
         object: identity(object),
         generation: object.metadata.generation.unwrap_or_default(),
-        deleting: object.metadata.deletion_timestamp.is_some(),
+        deleting,
         finalizer: object.finalizers().iter().any(|f| f == FINALIZER),
         link,
         vault,

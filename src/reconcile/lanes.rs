@@ -32,6 +32,8 @@ struct Lane {
     /// Whose turn it is, until when.
     turn: Option<(ObjectKey, Instant)>,
     waiting: VecDeque<ObjectKey>,
+    /// Whose namespace wrote last: another one's object goes next.
+    last: Option<String>,
 }
 
 /// The lanes of all SignalRs and vaults.
@@ -171,7 +173,12 @@ impl Lane {
             return;
         }
         self.rest_until = None;
-        self.turn = self.waiting.pop_front().map(|next| (next, now + TURN));
+        // The one that has waited longest, of another namespace if there is one: a flood by one
+        // tenant delays nobody else by more than one write.
+        let other = self.waiting.iter().position(|next| Some(&next.namespace) != self.last.as_ref());
+        let next = self.waiting.remove(other.unwrap_or_default());
+        self.last = next.as_ref().map(|next| next.namespace.clone());
+        self.turn = next.map(|next| (next, now + TURN));
         if let Some((next, _)) = &self.turn {
             // The receiver is gone only when the controller is.
             let _ = wake.send(next.clone());
@@ -212,6 +219,22 @@ mod tests {
         lanes.rest("s", &key("b"));
         assert_eq!(woken.recv().await, Some(key("c")));
         assert!(woken.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn namespaces_take_turns() {
+        let (wake, mut woken) = mpsc::unbounded_channel();
+        let lanes = Lanes::new(wake, 1.0);
+        let other = ObjectKey { namespace: "fabrikam".into(), name: "d".into() };
+        lanes.occupy("s", &key("a"));
+        for waiting in [key("b"), key("c"), other.clone(), key("e")] {
+            lanes.queue("s", &waiting);
+        }
+        lanes.rest("s", &key("a"));
+        for expected in [key("b"), other, key("c"), key("e")] {
+            assert_eq!(woken.recv().await, Some(expected.clone()));
+            lanes.yield_turn(&expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

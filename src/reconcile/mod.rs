@@ -8,7 +8,9 @@ mod execute;
 mod lanes;
 mod memory;
 mod observe;
+mod orphans;
 mod report;
+mod turns;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 use kube::runtime::events::Recorder;
 use signalr_private_link_core::backoff::{self, Range};
 use signalr_private_link_core::desired::{Desired, Limits};
@@ -30,6 +33,8 @@ use crate::metrics::Metrics;
 
 pub use lanes::Lanes;
 pub use memory::Memories;
+pub use orphans::Orphans;
+pub use turns::Turns;
 
 /// Which object: namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,8 +72,14 @@ pub struct Context {
     pub lanes: Lanes,
     /// What the process remembers per object.
     pub memories: Memories,
+    /// Who may begin a pass.
+    pub turns: Turns,
     /// What the watch has seen.
     pub seen: Seen,
+    /// Whether the watch sees all namespaces.
+    pub sees_all: bool,
+    /// Links with a marker of this operator's form whose object does not exist.
+    pub orphans: Orphans,
     /// Counters.
     pub metrics: Arc<Metrics>,
 }
@@ -114,6 +125,13 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
             let _ = context.objects.remove_finalizer(&object).await;
             return None;
         }
+        Err(problems) if object.metadata.deletion_timestamp.is_some() => {
+            if !object.finalizers().iter().any(|f| f == api::FINALIZER) {
+                return None;
+            }
+            let said = Report::new(Reason::DeletionBlocked, &names_no_link(&object, &problems));
+            return Some(say(context, key, &object, None, &said, Again::AsReason).await);
+        }
         Err(problems) => {
             let said = Report::new(Reason::InvalidSpec, &problems.join("; "));
             return Some(say(context, key, &object, None, &said, Again::AsReason).await);
@@ -123,7 +141,12 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
     let label = plan.action.as_ref().map_or("none", |action| action.label());
     context.metrics.pass(label);
     let concluded = match plan.action.clone() {
-        None => plan,
+        None => {
+            if let Some(alarm) = &plan.alarm {
+                report::alarm(context, &object, alarm).await;
+            }
+            plan
+        }
         Some(action) => {
             let outcome = execute::execute(context, key, &object, &desired, &action).await;
             tracing::info!(object = %key, action = label, outcome = ?Brief(&outcome), "acted");
@@ -147,6 +170,16 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
         }
         None => context.memories.delay(key, None, |attempt| delay(context, &desired, None, again, attempt)),
     }
+}
+
+/// Why an object whose ids cannot be read is not let go, and the way out.
+fn names_no_link(object: &SignalRSharedPrivateLink, problems: &[String]) -> String {
+    format!(
+        "The spec names no link that could be deleted: {}. Look for it in Azure yourself; to let the object go, set the annotation {}: {:?}.",
+        problems.join("; "),
+        api::FORCE_FINALIZE_ANNOTATION,
+        object.metadata.uid.as_deref().unwrap_or_default()
+    )
 }
 
 /// Observes until the plan has all it needs.

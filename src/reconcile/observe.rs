@@ -65,6 +65,10 @@ pub(super) async fn read(context: &Context, key: &ObjectKey, desired: &Desired, 
         Read::Operation => observed.operation = operation(context, key).await,
         Read::Links => {
             observed.links = links(context, desired).await;
+            if let (true, Reading::Known(links)) = (context.sees_all, &observed.links) {
+                let count = context.orphans.count(desired.link.signalr().key(), links, &context.seen);
+                context.metrics.orphans(count);
+            }
             note_progress(context, key, desired, observed);
         }
         Read::Connections => {

@@ -88,9 +88,10 @@ pub(super) async fn audit(context: &Context, object: &SignalRSharedPrivateLink, 
     publish(context, object, severity, reason, &note).await;
 }
 
-/// An object was let go although an approval of ours may still stand: somebody has to look.
+/// An object was let go, or is Ready, although an approval of ours may be a stranger's: somebody
+/// has to look.
 pub(super) async fn alarm(context: &Context, object: &SignalRSharedPrivateLink, alarm: &str) {
-    tracing::error!(object = %path(object), uid = object.metadata.uid, alarm, "an unconfirmed approval was left behind");
+    tracing::error!(object = %path(object), uid = object.metadata.uid, alarm, "an approval of the operator's has to be looked at");
     context.metrics.unconfirmed_approval();
     publish(context, object, EventType::Warning, Reason::ApprovalUnconfirmed.as_str(), alarm).await;
 }

@@ -6,8 +6,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod approval;
+mod deletion;
 mod faults;
 mod input;
+mod killed;
 mod lifecycle;
 mod policy;
 mod schema;

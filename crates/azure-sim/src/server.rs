@@ -201,10 +201,13 @@ async fn azure(sim: Arc<Sim>, request: Request<Incoming>) -> Result<Response<Ful
         None => arm::handle(&sim, &call),
     };
     log(&sim, &call, kind, actions, reply.status);
-    if let Some(fault) = fault.as_ref().filter(|fault| fault.when == When::After)
-        && let Some(instead) = strike(fault).await?
-    {
-        return Ok(response(instead));
+    if let Some(fault) = fault.as_ref().filter(|fault| fault.when == When::After) {
+        if matches!(fault.effect, Effect::Reset | Effect::Hang) {
+            log(&sim, &call, "fault", Vec::new(), 0);
+        }
+        if let Some(instead) = strike(fault).await? {
+            return Ok(response(instead));
+        }
     }
     Ok(response(reply))
 }

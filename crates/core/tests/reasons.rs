@@ -177,8 +177,20 @@ fn only_signalrs_own_word_makes_ready() {
 fn a_settled_link_reads_signalr_only() {
     let mut settled = Scenario::new().signalr_says(ConnectionState::Approved).recorded();
     settled.desired.remembered.connection_settled = true;
+    settled.desired.remembered.ready = Some(true);
     settled.desired.remembered.approval.approved_by = Some(Approver::External);
     assert_eq!(settled.reads(), ["Links"]);
+    settled.desired.remembered.ready = Some(false);
+    assert_eq!(settled.reads(), ["Links", "Connections"], "when it becomes Ready the vault is looked at once more");
+}
+
+#[test]
+fn a_copy_beside_a_confirmed_approval_is_told_and_not_touched() {
+    let copied = approved_by_us(Provisioning::Succeeded).signalr_says(ConnectionState::Approved).copies(1);
+    expect(&copied, Reason::Approved, "none");
+    assert!(copied.decide().alarm.unwrap().contains("carries this link's message"));
+    let alone = approved_by_us(Provisioning::Succeeded).signalr_says(ConnectionState::Approved);
+    assert_eq!(alone.decide().alarm, None);
 }
 
 #[test]

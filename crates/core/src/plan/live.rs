@@ -292,13 +292,14 @@ fn observe_only(d: &Desired, link: &Link, as_wanted: bool) -> Report {
     report
 }
 
-/// SignalR's own word decides. The vault is read only until status tells who approved, and in
-/// which end state the connection is.
+/// SignalR's own word decides. The vault is read once when the link becomes Ready, and until status
+/// tells who approved and in which end state the connection is.
 fn approved(case: &Case<'_>) -> Result<Plan, Read> {
     let Case { d, o, link, own, now, .. } = *case;
     let mut approval = ApprovalFacts { revoked_at: None, ..d.remembered.approval.clone() };
-    let known =
-        approval.approved_by.is_some() && (d.remembered.connection.is_none() || d.remembered.connection_settled);
+    let known = d.remembered.ready == Some(true)
+        && approval.approved_by.is_some()
+        && (d.remembered.connection.is_none() || d.remembered.connection_settled);
     let mut endpoint = d.remembered.connection.as_ref().map(|(_, endpoint)| endpoint.clone());
     let (mut seen, mut copied, mut stale) = (None, false, None);
     if !known && let Ok(vault) = o.connections.or_read(Read::Connections)? {
@@ -332,21 +333,22 @@ fn approved(case: &Case<'_>) -> Result<Plan, Read> {
             endpoint.subscription()
         ));
     }
-    if copied {
-        message.push_str(&format!(
-            " Another connection on {} carries this link's message too: compare both endpoints on the vault's side, and reject the one that is not SignalR's.",
+    let alarm = copied.then(|| {
+        format!(
+            "SignalR says Approved, and beside the connection that the operator approved another one on {} carries this link's message: compare both endpoints on the vault's side, and reject the one that is not SignalR's.",
             d.vault.name()
-        ));
-    }
+        )
+    });
     let mut report = Report::new(Reason::Approved, &message).with_link(link).with_approval(approval);
     if let Some(connection) = seen {
         report = report.with_connection(connection);
     }
-    Ok(match stale {
+    let plan = match stale {
         // Of an earlier incarnation: the link that is there now works, and that is what is said.
         Some(stale) if stale.then == OnUnconfirmed::Revoke => {
             Plan::act(confirming::take_back(&stale, confirming::words(d, &stale.why)), report).again(Again::Now)
         }
         _ => Plan::say(report),
-    })
+    };
+    Ok(Plan { alarm, ..plan })
 }

@@ -48,8 +48,8 @@ pub struct Plan {
     pub report: Option<Report>,
     /// When to look again.
     pub again: Again,
-    /// What somebody has to look at although the object is let go: an approval that could not be
-    /// taken back. Told once, when the effect is carried out.
+    /// What somebody has to look at, although the object is let go or Ready: an approval that was
+    /// not taken back. Told when the effect, if any, is carried out.
     pub alarm: Option<String>,
 }
 
