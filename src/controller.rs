@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use futures::stream::SelectAll;
 use futures::{Stream, StreamExt as _};
 use k8s_controller::LeaderElection;
 use kube::core::DeserializeGuard;
@@ -197,7 +196,7 @@ fn links(
             })
             .boxed()
     });
-    streams.collect::<SelectAll<_>>()
+    kubernetes::merge(streams.collect())
 }
 
 fn seen(store: &Store<Watched>, visit: &mut dyn FnMut(&SignalRSharedPrivateLink)) {

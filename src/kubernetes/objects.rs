@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
@@ -26,6 +28,9 @@ pub enum KubeFailure {
     /// The object is not the one that the write was meant for any more.
     #[error("changed meanwhile")]
     Changed,
+    /// The operator's role lacks a right.
+    #[error("403: {0}")]
+    Forbidden(String),
     /// Anything else; the next pass tries again.
     #[error("{0}")]
     Other(String),
@@ -37,6 +42,7 @@ impl From<kube::Error> for KubeFailure {
             kube::Error::Api(status) if status.code == 404 => Self::NotFound,
             // 422: a `test` of the JSON Patch failed.
             kube::Error::Api(status) if status.code == 409 || status.code == 422 => Self::Changed,
+            kube::Error::Api(status) if status.code == 403 => Self::Forbidden(status.message.clone()),
             kube::Error::Api(status) => Self::Other(format!("{}: {}", status.code, status.message)),
             other => Self::Other(other.to_string()),
         }
@@ -139,6 +145,24 @@ impl Objects {
         status: &ApprovalPolicyStatus,
     ) -> Result<(), KubeFailure> {
         patch_status(&Api::all(self.client.clone()), policy, status).await
+    }
+
+    /// Whether the definition of the links itself is being deleted, which deletes all of them.
+    ///
+    /// # Errors
+    /// When that cannot be read; a missing right counts as an answer, for it must not hold up
+    /// every deletion.
+    pub async fn definition_is_going(&self) -> Result<bool, KubeFailure> {
+        let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        match within(definitions.get_metadata_opt(SignalRSharedPrivateLink::crd_name())).await {
+            Ok(Some(definition)) => Ok(definition.metadata.deletion_timestamp.is_some()),
+            Ok(None) => Ok(true),
+            Err(KubeFailure::Forbidden(why)) => {
+                tracing::warn!(why, "whether the definition is being deleted may not be read; it is taken to stay");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// What the cluster permits right now in a namespace: the namespace and all policies, live.

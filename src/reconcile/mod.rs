@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::events::Recorder;
 use signalr_private_link_core::backoff::{self, Range};
-use signalr_private_link_core::desired::{Desired, Limits};
+use signalr_private_link_core::desired::{DeletionPolicy, Desired, Limits};
 use signalr_private_link_core::failure::Outcome;
 use signalr_private_link_core::observed::{Connections, Links, Observed};
 use signalr_private_link_core::{Again, Next, Plan, Reason, Report, conclude, plan};
@@ -89,7 +89,7 @@ const AFTER_PANIC: Duration = Duration::from_secs(60);
 /// How soon a pass is made again whose write found something changed.
 const AFTER_CHANGE: Range = Range { from: Duration::from_millis(200), to: Duration::from_secs(60) };
 /// How soon a pass is tried again that Kubernetes did not let happen.
-const AFTER_KUBERNETES: Range = Range::seconds(1, 60);
+const AFTER_KUBERNETES: Range = Range::seconds(1, 30);
 
 /// Runs a pass; a panic in it ends this pass only. Returns when to look again.
 pub async fn pass(context: &Context, key: &ObjectKey) -> Option<Duration> {
@@ -137,6 +137,10 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
             return Some(say(context, key, &object, None, &said, Again::AsReason).await);
         }
     };
+    let desired = match undeleted_by_the_definition(context, desired).await {
+        Ok(desired) => desired,
+        Err(error) => return Some(kubernetes_failed(context, key, "reading the definition", &error)),
+    };
     let (plan, observed) = decide(context, key, &desired).await;
     let label = plan.action.as_ref().map_or("none", |action| action.label());
     context.metrics.pass(label);
@@ -180,6 +184,15 @@ fn names_no_link(object: &SignalRSharedPrivateLink, problems: &[String]) -> Stri
         api::FORCE_FINALIZE_ANNOTATION,
         object.metadata.uid.as_deref().unwrap_or_default()
     )
+}
+
+/// Deleting the definition deletes every object, and is no wish to delete links: such an object is
+/// let go, and Azure stays as it is.
+async fn undeleted_by_the_definition(context: &Context, desired: Desired) -> Result<Desired, KubeFailure> {
+    if desired.deleting && desired.finalizer && context.objects.definition_is_going().await? {
+        return Ok(Desired { deletion: DeletionPolicy::Detach, ..desired });
+    }
+    Ok(desired)
 }
 
 /// Observes until the plan has all it needs.

@@ -10,6 +10,7 @@ mod deletion;
 mod faults;
 mod input;
 mod killed;
+mod kubernetes;
 mod lifecycle;
 mod policy;
 mod schema;
