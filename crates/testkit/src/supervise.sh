@@ -31,7 +31,7 @@ start_apiserver
 # One word a line: "stop" stops the API server, "start" starts it again; the end of the input ends it all.
 while read -r word; do
     case $word in
-        stop) kill "$apiserver" 2>/dev/null; wait "$apiserver" 2>/dev/null ;;
+        stop) kill -9 "$apiserver" 2>/dev/null; wait "$apiserver" 2>/dev/null ;; # a crash: no grace for watches
         start) start_apiserver ;;
     esac
 done
