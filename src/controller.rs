@@ -211,7 +211,7 @@ async fn one(object: Arc<Watched>, context: Arc<reconcile::Context>) -> Result<A
     }
     let key = ObjectKey { namespace: reference.namespace.unwrap_or_default(), name: reference.name };
     let Some(_turn) = context.turns.begin(&key) else {
-        return Ok(Action::await_change());
+        return Ok(Action::requeue(reconcile::KEPT));
     };
     Ok(reconcile::pass(&context, &key).await.map_or_else(Action::await_change, Action::requeue))
 }

@@ -23,6 +23,8 @@ use crate::reconcile::{ObjectKey, Seen};
 
 /// How long changes are gathered before they are acted on, at pace 1.
 const GATHER: Duration = Duration::from_millis(300);
+/// Looking at all links has its price, which does not get smaller with the pace.
+const LEAST_GATHER: Duration = Duration::from_millis(100);
 
 /// What the watch over policies and namespaces needs.
 pub struct Permissions {
@@ -60,7 +62,7 @@ pub async fn watch(context: Permissions) {
         loop {
             say_all(&context, &policies, &before).await;
             changed.notified().await;
-            tokio::time::sleep(GATHER.mul_f64(context.pace)).await;
+            tokio::time::sleep(GATHER.mul_f64(context.pace).max(LEAST_GATHER)).await;
             let now = snapshot(&policies, &namespaces);
             wake(&context, &before, &now);
             before = now;

@@ -34,7 +34,7 @@ use crate::metrics::Metrics;
 pub use lanes::Lanes;
 pub use memory::Memories;
 pub use orphans::Orphans;
-pub use turns::Turns;
+pub use turns::{KEPT, Turns};
 
 /// Which object: namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -103,7 +103,8 @@ async fn operation(context: &Context, key: &ObjectKey) -> Reading<Operation> {
 fn gather(desired: &Desired) -> Duration {
     if desired.remembered.ready == Some(true) {
         let period = desired.sync_period.mul_f64(desired.limits.pace);
-        GATHER_SETTLED.min(period / 20).max(GATHER)
+        // A pass that waits holds a place: only a small part of its period.
+        GATHER_SETTLED.min(period / 100).max(GATHER)
     } else {
         GATHER
     }

@@ -3,16 +3,47 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::ObjectKey;
+
+/// How long a place is kept for an object that was woken: one that is gone meanwhile never comes.
+pub const KEPT: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 struct Namespace {
     running: usize,
     waiting: VecDeque<ObjectKey>,
     known: HashSet<ObjectKey>,
+    /// Whose turn is next, until when their place is kept: nobody who asks later overtakes them.
+    kept: HashMap<ObjectKey, Instant>,
+}
+
+impl Namespace {
+    fn enter(&mut self, object: &ObjectKey, most: usize) -> bool {
+        let now = Instant::now();
+        self.kept.retain(|_, until| *until > now);
+        let own = self.kept.remove(object).is_some();
+        if !own && self.running + self.kept.len() >= most {
+            if self.known.insert(object.clone()) {
+                self.waiting.push_back(object.clone());
+            }
+            return false;
+        }
+        self.running += 1;
+        true
+    }
+
+    fn leave(&mut self) -> Option<ObjectKey> {
+        self.running = self.running.saturating_sub(1);
+        let next = self.waiting.pop_front()?;
+        self.known.remove(&next);
+        self.kept.insert(next.clone(), Instant::now() + KEPT);
+        Some(next)
+    }
 }
 
 /// Who may begin a pass.
@@ -40,38 +71,27 @@ impl Turns {
         let mut namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = namespaces.entry(namespace.to_owned()).or_default();
         let result = change(entry);
-        if entry.running == 0 && entry.waiting.is_empty() {
+        if entry.running == 0 && entry.waiting.is_empty() && entry.kept.is_empty() {
             namespaces.remove(namespace);
         }
         result
     }
 
-    /// The turn of an object; `None` when its namespace has enough, and then it is woken later.
+    /// The turn of an object; `None` when its namespace has enough, and then it is woken later, or asks
+    /// again after [`KEPT`] in case that those before it are gone.
     #[must_use]
     pub fn begin(&self, object: &ObjectKey) -> Option<Turn> {
-        self.with(&object.namespace, |namespace| {
-            if namespace.running >= self.most {
-                if namespace.known.insert(object.clone()) {
-                    namespace.waiting.push_back(object.clone());
-                }
-                return None;
-            }
-            namespace.running += 1;
-            Some(Turn { turns: self.clone(), namespace: object.namespace.clone() })
-        })
+        let entered = self.with(&object.namespace, |namespace| namespace.enter(object, self.most));
+        entered.then(|| Turn { turns: self.clone(), namespace: object.namespace.clone() })
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.turns.with(&self.namespace, |namespace| {
-            namespace.running = namespace.running.saturating_sub(1);
-            if let Some(next) = namespace.waiting.pop_front() {
-                namespace.known.remove(&next);
-                // The receiver is gone only when the controller is.
-                let _ = self.turns.wake.send(next);
-            }
-        });
+        if let Some(next) = self.turns.with(&self.namespace, Namespace::leave) {
+            // The receiver is gone only when the controller is.
+            let _ = self.turns.wake.send(next);
+        }
     }
 }
 
@@ -96,11 +116,26 @@ mod tests {
         assert!(turns.begin(&key("quiet", "1")).is_some(), "another namespace is not delayed");
         drop(first);
         assert_eq!(woken.try_recv().ok(), Some(key("flood", "3")));
+        assert!(turns.begin(&key("flood", "5")).is_none(), "the place is kept for who was woken");
         let third = turns.begin(&key("flood", "3"));
         assert!(third.is_some());
         drop(second);
         drop(third);
         assert_eq!(woken.try_recv().ok(), Some(key("flood", "4")));
+        assert_eq!(woken.try_recv().ok(), Some(key("flood", "5")));
         assert!(woken.try_recv().is_err(), "nobody is woken twice");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_kept_for_an_object_that_is_gone_is_given_away() {
+        let (wake, mut woken) = mpsc::unbounded_channel();
+        let turns = Turns::new(wake, 1);
+        let first = turns.begin(&key("flood", "1"));
+        assert!(turns.begin(&key("flood", "gone")).is_none());
+        drop(first);
+        assert_eq!(woken.try_recv().ok(), Some(key("flood", "gone")));
+        assert!(turns.begin(&key("flood", "2")).is_none());
+        tokio::time::sleep(KEPT).await;
+        assert!(turns.begin(&key("flood", "3")).is_some());
     }
 }

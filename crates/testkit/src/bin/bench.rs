@@ -1,5 +1,6 @@
 //! `make bench`: calls, writes, memory and time, printed as tables. Counts are exact; seconds
-//! depend on the machine and are there for the order of magnitude.
+//! depend on the machine and are there for the order of magnitude. Arguments choose among `one`, `thousand` and
+//! `contention`; without any, all run.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -209,9 +210,18 @@ async fn contention(binary: &Path) -> anyhow::Result<()> {
 
 async fn all() -> anyhow::Result<()> {
     let binary = binary()?;
-    one_link(&binary).await?;
-    thousand(&binary).await?;
-    contention(&binary).await
+    let chosen: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|one| one == name);
+    if wanted("one") {
+        one_link(&binary).await?;
+    }
+    if wanted("thousand") {
+        thousand(&binary).await?;
+    }
+    if wanted("contention") {
+        contention(&binary).await?;
+    }
+    Ok(())
 }
 
 #[tokio::main]
