@@ -99,6 +99,9 @@ pub struct Timings {
     /// How long SignalR answers 409 after an operation, although it says Succeeded.
     #[arg(long, env = "AZURE_SIM_BUSY_MS", default_value_t = 300)]
     pub busy_ms: i64,
+    /// How long a link is still there after its deletion has ended.
+    #[arg(long, env = "AZURE_SIM_LINGER_MS", default_value_t = 0)]
+    pub linger_ms: i64,
     /// Before each answer.
     #[arg(long, env = "AZURE_SIM_LATENCY_MS", default_value_t = 0)]
     pub latency_ms: u64,
@@ -114,6 +117,7 @@ impl Timings {
         approve_ms: 46_000,
         propagation_ms: 120_000,
         busy_ms: 5_000,
+        linger_ms: 0,
         latency_ms: 80,
     };
 }

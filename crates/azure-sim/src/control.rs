@@ -1,11 +1,11 @@
 //! The control endpoint: what people outside do, what goes wrong, and the truth. JSON over HTTP
 //! on loopback; a wrong body is refused with the name of the field.
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::clock;
 use crate::faults::Fault;
 use crate::reply::Reply;
 use crate::server::Call;
@@ -175,7 +175,7 @@ fn signalr(sim: &Sim, call: &Call) -> Answer {
                 signalr.provisioning_state = Some(state).filter(|s| s != "Succeeded");
             }
             if let Some(busy) = change.busy_for_ms {
-                signalr.busy_until = Timestamp::now().checked_add(jiff::SignedDuration::from_millis(busy)).ok();
+                signalr.busy_until = clock::now().checked_add(jiff::SignedDuration::from_millis(busy)).ok();
             }
             Ok(json!({"resourceId": change.resource_id}))
         }
@@ -194,7 +194,10 @@ fn vault(sim: &Sim, call: &Call) -> Answer {
             sim.state().world.add_vault(&resource_id);
             Ok(json!({"resourceId": resource_id}))
         }
-        "DELETE" => found(sim.state().world.vaults.remove(&key(&resource_id)).map(|_| json!({})), "such vault"),
+        "DELETE" => {
+            let removed = sim.state().world.remove_vault(&resource_id, clock::now());
+            found(removed.then_some(json!({})), "such vault")
+        }
         _ => Err((405, "expected POST or DELETE".to_owned())),
     }
 }
@@ -223,7 +226,7 @@ fn decide(sim: &Sim, call: &Call, status: &str) -> Answer {
         (None, None) => return Err((400, "give id, or vault and message".to_owned())),
     };
     let description = decide.description.as_deref().or(Some("Decided by the vault's owner"));
-    let decided = state.world.decide(&id, (status, description), None, "control", Timestamp::now());
+    let decided = state.world.decide(&id, (status, description), None, "control", clock::now());
     decided.map(|()| json!({"id": id})).map_err(|refusal| (409, format!("{refusal:?}")))
 }
 
@@ -232,10 +235,7 @@ fn connections(sim: &Sim, call: &Call, path: &str) -> Answer {
     match path {
         "connections/remove" => {
             let ById { id } = body(call)?;
-            found(
-                state.world.remove_connection(&id, "control", Timestamp::now()).then_some(json!({})),
-                "such connection",
-            )
+            found(state.world.remove_connection(&id, "control", clock::now()).then_some(json!({})), "such connection")
         }
         "connections/repoint" => {
             let Repoint { id, private_endpoint_id } = body(call)?;
@@ -261,7 +261,7 @@ fn edit(link: &mut Link, properties: LinkProperties) {
     link.message = request_message.or(link.message.take());
     link.group_id = group_id.unwrap_or_else(|| link.group_id.clone());
     link.target = private_link_resource_id.unwrap_or_else(|| link.target.clone());
-    link.modified_at = Timestamp::now();
+    link.modified_at = clock::now();
 }
 
 fn links(sim: &Sim, call: &Call, path: &str) -> Answer {
@@ -278,7 +278,7 @@ fn links(sim: &Sim, call: &Call, path: &str) -> Answer {
         }
         "links" => {
             let new: EditLink = body(call)?;
-            let now = Timestamp::now();
+            let now = clock::now();
             let mut link = Link {
                 name: new.id.rsplit('/').next().unwrap_or_default().to_owned(),
                 target: String::new(),
@@ -290,6 +290,7 @@ fn links(sim: &Sim, call: &Call, path: &str) -> Answer {
                 modified_at: now,
                 appears: None,
                 pending: None,
+                gone_at: None,
             };
             edit(&mut link, new.properties);
             found(state.world.plant_link(&new.id, link).then_some(json!({"id": new.id})), "such SignalR")

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::clock;
 use crate::reply::Reply;
 use crate::server::Call;
 use crate::sim::{Issued, Sim};
@@ -27,7 +28,7 @@ pub fn handle(sim: &Sim, call: &Call) -> Option<Reply> {
 
 fn refuse(status: u16, error: &str, code: u32, text: &str) -> Reply {
     let (trace, correlation) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
-    let timestamp = Timestamp::now().strftime("%Y-%m-%d %H:%M:%SZ").to_string();
+    let timestamp = clock::now().strftime("%Y-%m-%d %H:%M:%SZ").to_string();
     // Entra's descriptions end in lines of their own: clients have to cope with the escapes.
     let description =
         format!("AADSTS{code}: {text}\r\nTrace ID: {trace}\r\nCorrelation ID: {correlation}\r\nTimestamp: {timestamp}");
@@ -96,7 +97,7 @@ fn token(sim: &Sim, tenant: &str, call: &Call) -> Reply {
         );
     }
     let lifetime = sim.config.token_lifetime;
-    let expires = Timestamp::now().checked_add(SignedDuration::from_secs(lifetime)).unwrap_or(Timestamp::MAX);
+    let expires = clock::now().checked_add(SignedDuration::from_secs(lifetime)).unwrap_or(Timestamp::MAX);
     let token = access_token(sim, client, expires);
     let issued = Issued { client_id: client.to_owned(), expires };
     sim.state().tokens.insert(token.clone(), issued);
@@ -163,7 +164,7 @@ fn assertion(sim: &Sim, assertion: &str) -> Result<(), Reply> {
                 .claims
         }
     };
-    if claims.exp <= Timestamp::now().as_second() {
+    if claims.exp <= clock::now().as_second() {
         return Err(refuse(401, "invalid_client", 700_024, "Client assertion is not within its valid time range."));
     }
     match &sim.config.federated_subject {

@@ -44,6 +44,9 @@ pub enum Effect {
         status: u16,
         /// The text.
         body: String,
+        /// How many times it is sent in a row.
+        #[serde(default = "once")]
+        repeat: usize,
     },
     /// The answer comes late.
     Delay {
@@ -127,13 +130,17 @@ impl Effect {
                     None => reply,
                 })
             }
-            Self::Body { status, body } => Some(
-                Reply { status: *status, headers: Vec::new(), body: Some(Value::String(body.clone())) }
+            Self::Body { status, body, repeat } => Some(
+                Reply { status: *status, headers: Vec::new(), body: Some(Value::String(body.repeat(*repeat))) }
                     .with("x-azure-sim-raw", "1"),
             ),
             Self::Reset | Self::Hang | Self::Delay { .. } => None,
         }
     }
+}
+
+fn once() -> usize {
+    1
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! It behaves as recorded traffic shows, oddities included, and shares no code with the operator.
 //! `docs/azure-sim.md` tells how to use it.
 
+pub mod clock;
 pub mod config;
 pub mod faults;
 pub mod server;
@@ -14,10 +15,12 @@ pub mod world;
 mod arm;
 mod control;
 mod entra;
+mod in_process;
 mod reply;
 mod requests;
 mod sim;
 mod tls;
 
 pub use config::Config;
+pub use in_process::InProcess;
 pub use server::Server;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::clock;
+
 /// The most requests that are kept.
 const KEPT: usize = 200_000;
 
@@ -40,7 +42,7 @@ impl Requests {
         self.conflicts += u64::from(status == 409);
         if self.log.len() < KEPT {
             let (method, path) = (method.to_owned(), path.to_owned());
-            self.log.push(Request { number: self.number, at: Timestamp::now(), method, path, kind, actions, status });
+            self.log.push(Request { number: self.number, at: clock::now(), method, path, kind, actions, status });
         }
     }
 

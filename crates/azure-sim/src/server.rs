@@ -13,12 +13,12 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::clock;
 use crate::config::Config;
 use crate::faults::{Effect, Fault, When};
 use crate::reply::Reply;
@@ -196,11 +196,7 @@ async fn azure(sim: Arc<Sim>, request: Request<Incoming>) -> Result<Response<Ful
             return Ok(response(reply));
         }
     }
-    let (kind, actions, reply) = match entra::handle(&sim, &call) {
-        Some(reply) => ("token", Vec::new(), reply),
-        None => arm::handle(&sim, &call),
-    };
-    log(&sim, &call, kind, actions, reply.status);
+    let reply = answer(&sim, &call);
     if let Some(fault) = fault.as_ref().filter(|fault| fault.when == When::After) {
         if matches!(fault.effect, Effect::Reset | Effect::Hang) {
             log(&sim, &call, "fault", Vec::new(), 0);
@@ -210,6 +206,16 @@ async fn azure(sim: Arc<Sim>, request: Request<Incoming>) -> Result<Response<Ful
         }
     }
     Ok(response(reply))
+}
+
+/// What ARM or the token endpoint answers.
+pub(crate) fn answer(sim: &Sim, call: &Call) -> Reply {
+    let (kind, actions, reply) = match entra::handle(sim, call) {
+        Some(reply) => ("token", Vec::new(), reply),
+        None => arm::handle(sim, call),
+    };
+    log(sim, call, kind, actions, reply.status);
+    reply
 }
 
 fn log(sim: &Sim, call: &Call, kind: &'static str, actions: Vec<String>, status: u16) {
@@ -232,6 +238,11 @@ async fn strike(fault: &Fault) -> Result<Option<Reply>, Dropped> {
 }
 
 fn response(reply: Reply) -> Response<Full<Bytes>> {
+    render(reply).map(Full::new)
+}
+
+/// The answer as HTTP.
+pub(crate) fn render(reply: Reply) -> Response<Bytes> {
     let raw = reply.headers.iter().any(|(name, _)| *name == "x-azure-sim-raw");
     let body = match &reply.body {
         None => Bytes::new(),
@@ -245,6 +256,6 @@ fn response(reply: Reply) -> Response<Full<Bytes>> {
     if reply.body.is_some() {
         builder = builder.header("content-type", "application/json; charset=utf-8");
     }
-    let date = Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    builder.header("date", date).body(Full::new(body)).unwrap_or_default()
+    let date = clock::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    builder.header("date", date).body(body).unwrap_or_default()
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
+use crate::clock;
 use crate::config::Config;
 use crate::faults::Faults;
 use crate::requests::Requests;
@@ -65,7 +66,7 @@ impl Sim {
     /// The state, after everything that is due by now has happened.
     pub fn state(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.world.advance(Timestamp::now());
+        state.world.advance(clock::now());
         state
     }
 }

@@ -2,11 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::path::{Path, Vault as Target};
 use super::{answered, page, time};
+use crate::clock;
 use crate::reply::Reply;
 use crate::server::Call;
 use crate::sim::Sim;
@@ -157,8 +157,7 @@ fn all(sim: &Sim, call: &Call, path: &Path) -> Reply {
 
 /// Key Vault's operation URL is the connection's own, with a token that tells what was done.
 fn operation_url(sim: &Sim, call: &Call, code: &str, etag: &str) -> String {
-    let token =
-        json!({"code": format!("privateEndpointConnections/{code}"), "st": time(Timestamp::now()), "etag": etag});
+    let token = json!({"code": format!("privateEndpointConnections/{code}"), "st": time(clock::now()), "etag": etag});
     let version = call.query("api-version").unwrap_or_default();
     format!(
         "{}{}?api-version={version}&kv-operation={}",
@@ -186,7 +185,7 @@ fn put(sim: &Sim, call: &Call, path: &Path, vault: &str, name: &str) -> Reply {
     {
         return Reply::error(400, "BadRequest", "The private endpoint of a connection cannot be changed.");
     }
-    let decided = state.world.decide(&id, (status, description), text("/etag"), "arm", Timestamp::now());
+    let decided = state.world.decide(&id, (status, description), text("/etag"), "arm", clock::now());
     let upper = state.world.quirks.uppercase_groups;
     let connection = state.world.connection(&id).cloned();
     drop(state);
@@ -219,7 +218,7 @@ fn put(sim: &Sim, call: &Call, path: &Path, vault: &str, name: &str) -> Reply {
 
 fn delete(sim: &Sim, call: &Call, path: &Path, vault: &str, name: &str) -> Reply {
     let id = format!("{}/privateendpointconnections/{}", vault_key(path, vault), key(name));
-    if !sim.state().world.remove_connection(&id, "arm", Timestamp::now()) {
+    if !sim.state().world.remove_connection(&id, "arm", clock::now()) {
         return Reply::empty(204);
     }
     let url = operation_url(sim, call, "delete", "");

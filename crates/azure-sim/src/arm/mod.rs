@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::clock;
 use crate::reply::Reply;
 use crate::server::Call;
 use crate::sim::{Grant, Sim};
@@ -86,7 +87,7 @@ fn authenticate(sim: &Sim, call: &Call) -> Result<String, Box<Reply>> {
     };
     match sim.state().tokens.get(token) {
         None => refuse("InvalidAuthenticationToken", "The access token is invalid."),
-        Some(issued) if issued.expires <= Timestamp::now() => {
+        Some(issued) if issued.expires <= clock::now() => {
             refuse("ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time.")
         }
         Some(issued) => Ok(issued.client_id.clone()),

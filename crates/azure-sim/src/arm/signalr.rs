@@ -1,10 +1,10 @@
 //! `Microsoft.SignalRService/SignalR`, as recorded.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::path::{Path, SignalR as Target};
 use super::{answered, operations, page, time};
+use crate::clock;
 use crate::reply::Reply;
 use crate::server::Call;
 use crate::sim::Sim;
@@ -270,7 +270,7 @@ fn put(sim: &Sim, call: &Call, path: &Path, name: &str, link: &str) -> Reply {
         &parent_key(path, name),
         link,
         (target, group, field("requestMessage")),
-        Timestamp::now(),
+        clock::now(),
     );
     match began {
         Ok(operation) => {
@@ -291,7 +291,7 @@ fn put(sim: &Sim, call: &Call, path: &Path, name: &str, link: &str) -> Reply {
 }
 
 fn delete(sim: &Sim, call: &Call, path: &Path, name: &str, link: &str) -> Reply {
-    let began = sim.state().world.delete_link(&parent_key(path, name), link, Timestamp::now());
+    let began = sim.state().world.delete_link(&parent_key(path, name), link, clock::now());
     match began {
         Ok(None) => Reply::empty(204),
         Ok(Some(operation)) => {

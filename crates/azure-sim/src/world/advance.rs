@@ -18,11 +18,15 @@ fn due(at: Option<Timestamp>, now: Timestamp) -> bool {
 impl World {
     /// Lets everything happen that is due at `now`. One step may make the next one due.
     pub fn advance(&mut self, now: Timestamp) {
-        while self.end_operations(now) || self.appear(now) || self.settle(now) || self.propagate(now) {}
+        while self.end_operations(now)
+            || self.vanish(now)
+            || self.appear(now)
+            || self.settle(now)
+            || self.propagate(now)
+        {}
     }
 
     fn end_operations(&mut self, now: Timestamp) -> bool {
-        let mut gone = Vec::new();
         let mut changed = false;
         for signalr in self.signalrs.values_mut() {
             for operation in signalr.operations.values_mut().filter(|o| !o.ended && due(o.ends, now)) {
@@ -32,8 +36,11 @@ impl World {
                 signalr.busy_until = Some(after(ended, self.timings.busy_ms));
                 match (operation.kind, &operation.outcome) {
                     (OperationKind::Delete, Outcome::Succeeded) => {
-                        signalr.links.remove(&operation.link);
-                        gone.push(format!("{}/sharedprivatelinkresources/{}", key(&signalr.id), operation.link));
+                        if let Some(link) = signalr.links.get_mut(&operation.link) {
+                            // As if nothing had happened, for as long as it lingers.
+                            link.provisioning = "Succeeded".to_owned();
+                            link.gone_at.get_or_insert(after(ended, self.timings.linger_ms));
+                        }
                     }
                     (_, outcome) => {
                         let Some(link) = signalr.links.get_mut(&operation.link) else {
@@ -55,10 +62,25 @@ impl World {
                 }
             }
         }
-        for link in gone {
-            self.withdraw(&link);
-        }
         changed
+    }
+
+    fn vanish(&mut self, now: Timestamp) -> bool {
+        let mut gone = Vec::new();
+        for signalr in self.signalrs.values_mut() {
+            let id = key(&signalr.id);
+            signalr.links.retain(|name, link| {
+                let stays = !due(link.gone_at, now);
+                if !stays {
+                    gone.push(format!("{id}/sharedprivatelinkresources/{name}"));
+                }
+                stays
+            });
+        }
+        for link in &gone {
+            self.withdraw(link);
+        }
+        !gone.is_empty()
     }
 
     /// A link is gone, and with it what it opened on vaults.

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::advance::request;
-use super::model::{Connection, Link, Opener, Operation, OperationKind, Outcome, SignalR, Vault, World, key};
+use super::model::{Connection, Link, Opener, Operation, OperationKind, Outcome, Pending, SignalR, Vault, World, key};
 use super::truth::{Truth, Write};
 use crate::config::Config;
 
@@ -73,6 +73,23 @@ impl World {
         self.vaults.insert(key(id), vault);
     }
 
+    /// Removes a vault; whether there was one. Links that led to it hear of that as of a removal of
+    /// their connections (assumed; what SignalR says then is not known).
+    pub fn remove_vault(&mut self, id: &str, now: Timestamp) -> bool {
+        let Some(vault) = self.vaults.remove(&key(id)) else {
+            return false;
+        };
+        let at = after(now, self.timings.propagation_ms);
+        for connection in vault.connections.into_values() {
+            if let Opener::Link(link) = connection.opened_by
+                && let Some(link) = self.link_mut(&link)
+            {
+                link.pending = Some(Pending { at, status: "Disconnected".to_owned() });
+            }
+        }
+        true
+    }
+
     /// A link by its id.
     #[must_use]
     pub fn link(&self, id: &str) -> Option<&Link> {
@@ -133,7 +150,9 @@ impl World {
             modified_at: now,
             appears: None,
             pending: None,
+            gone_at: None,
         });
+        link.gone_at = None;
         link.provisioning = if link.created_at == now { "Creating" } else { "Updating" }.to_owned();
         link.target = target.to_owned();
         link.group_id = group_id.to_owned();

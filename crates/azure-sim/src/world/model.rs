@@ -78,6 +78,8 @@ pub struct Link {
     pub appears: Option<Timestamp>,
     /// What SignalR is about to say.
     pub pending: Option<Pending>,
+    /// Its deletion has ended, and it is gone then.
+    pub gone_at: Option<Timestamp>,
 }
 
 /// A status that is on its way to SignalR.
