@@ -142,6 +142,8 @@ async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Ar
         links: Default::default(),
         connections: Default::default(),
         limits: Limits::paced(args.pace),
+        clock: jiff::Timestamp::now,
+        jitter: rand::random,
         turns: Turns::new(wake.clone(), usize::from(CONCURRENCY / 2)),
         lanes: Lanes::new(wake, args.pace),
         memories: Memories::default(),
@@ -150,9 +152,15 @@ async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Ar
         orphans: Orphans::default(),
         metrics,
     });
+    let forgotten = context.clone();
     let changes = links(client, &args.watch_namespaces)
         .reflect(writer)
-        .inspect(move |_| link_changed.notify_one())
+        .inspect(move |event| {
+            if let Ok(watcher::Event::Delete(gone)) = event {
+                forgotten.forget(&key(gone));
+            }
+            link_changed.notify_one();
+        })
         .applied_objects()
         .predicate_filter(predicates::generation.combine(predicates::annotations), PredicateConfig::default());
     let woken =
@@ -203,13 +211,14 @@ fn seen(store: &Store<Watched>, visit: &mut dyn FnMut(&SignalRSharedPrivateLink)
     store.state().iter().filter_map(|object| object.0.as_ref().ok()).for_each(visit);
 }
 
+fn key(object: &Watched) -> ObjectKey {
+    let reference = ObjectRef::from_obj(object);
+    ObjectKey { namespace: reference.namespace.unwrap_or_default(), name: reference.name }
+}
+
 async fn one(object: Arc<Watched>, context: Arc<reconcile::Context>) -> Result<Action, std::convert::Infallible> {
-    let reference = ObjectRef::from_obj(&*object);
-    if let Err(error) = &object.0 {
-        tracing::error!(object = %reference, %error, "the object cannot be read by this version of the operator; it is left alone");
-        return Ok(Action::await_change());
-    }
-    let key = ObjectKey { namespace: reference.namespace.unwrap_or_default(), name: reference.name };
+    // The pass reads the object itself, also one that this version cannot read whole.
+    let key = key(&object);
     let Some(_turn) = context.turns.begin(&key) else {
         return Ok(Action::requeue(reconcile::KEPT));
     };

@@ -5,6 +5,7 @@ mod crd;
 mod link;
 mod parse;
 mod status;
+mod stored;
 
 pub use approval_policy::{
     ApprovalPolicy, ApprovalPolicySpec, ApprovalPolicyStatus, NamespaceSelection, OnUnconfirmed,
@@ -18,6 +19,7 @@ pub use link::{
 pub use parse::{desired, policy};
 pub(crate) use parse::{forced_to_go, identity};
 pub use status::render;
+pub use stored::Stored;
 
 /// The API group of both kinds.
 pub const GROUP: &str = "privatelink.signalr-operator.io";

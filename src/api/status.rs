@@ -27,14 +27,15 @@ fn requested_reconcile(object: &SignalRSharedPrivateLink) -> Option<String> {
     [RECONCILE_ANNOTATION, FLUX_RECONCILE_ANNOTATION].iter().find_map(|name| object.annotations().get(*name)).cloned()
 }
 
-/// The status after a pass. `unconfirmed` says that a Ready that could not be confirmed has been
-/// kept for as long as it may be.
+/// The status after a pass at `now`. `unconfirmed` says that a Ready that could not be confirmed
+/// has been kept for as long as it may be.
 #[must_use]
 pub fn render(
     object: &SignalRSharedPrivateLink,
     desired: Option<&Desired>,
     report: &Report,
     unconfirmed: bool,
+    now: Timestamp,
 ) -> SignalRSharedPrivateLinkStatus {
     let mut next = object.status.clone().unwrap_or_default();
     let was_ready = conditions::find(&next.conditions, "Ready").is_some_and(|c| c.status == "True");
@@ -61,8 +62,20 @@ pub fn render(
     if let Fact::Set(approval) = &report.approval {
         next.approval = approval_status(approval);
     }
+    let before = next.conditions.clone();
     set_conditions(&mut next.conditions, report, object.metadata.generation, was_ready);
+    date(&mut next.conditions, &before, now);
     next
+}
+
+/// A condition that flipped did so in this pass: `conditions::set` takes the system's time.
+fn date(conditions: &mut [Condition], before: &[Condition], now: Timestamp) {
+    for condition in conditions {
+        let same = conditions::find(before, &condition.type_).filter(|earlier| earlier.status == condition.status);
+        let flipped =
+            Timestamp::from_second(now.as_second()).map_or_else(|_| condition.last_transition_time.clone(), Time);
+        condition.last_transition_time = same.map_or(flipped, |earlier| earlier.last_transition_time.clone());
+    }
 }
 
 fn set_conditions(all: &mut Vec<Condition>, report: &Report, generation: Option<i64>, was_ready: bool) {
@@ -183,7 +196,10 @@ mod tests {
     }
 
     fn after(object: &SignalRSharedPrivateLink, report: &Report, unconfirmed: bool) -> SignalRSharedPrivateLink {
-        SignalRSharedPrivateLink { status: Some(render(object, None, report, unconfirmed)), ..object.clone() }
+        SignalRSharedPrivateLink {
+            status: Some(render(object, None, report, unconfirmed, Timestamp::now())),
+            ..object.clone()
+        }
     }
 
     fn condition(object: &SignalRSharedPrivateLink, kind: &str) -> Option<(String, String)> {

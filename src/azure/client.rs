@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
 use signalr_private_link_core::message::safe;
@@ -14,12 +14,11 @@ use signalr_private_link_core::{ArmError, Failure};
 use super::error::{code_and_message, date, retry_after};
 use super::gate::{Bucket, Gates};
 use super::token::TokenSource;
+use super::transport::{Lost, Transport};
 use crate::metrics::Metrics;
 
 /// Every call ends within this time (R6).
 pub const DEADLINE: Duration = Duration::from_secs(20);
-/// A longer body is refused: no page of ARM's is near it.
-const MAX_BODY: usize = 8 * 1024 * 1024;
 
 /// What a call is about, for errors, permissions, throttling and metrics.
 #[derive(Debug, Clone)]
@@ -32,8 +31,24 @@ pub(super) struct About {
     pub scope: String,
     /// The subscription that ARM counts the call in.
     pub subscription: String,
-    /// A short word for metrics: a closed set.
-    pub operation: &'static str,
+    /// Which of the calls it is, for metrics.
+    pub call: CallKind,
+}
+
+/// The calls that the operator makes, for metrics and the tests that must not forget one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum CallKind {
+    ListLinks,
+    GetLink,
+    PutLink,
+    DeleteLink,
+    GetOperation,
+    ListReplicas,
+    ListConnections,
+    GetConnection,
+    PutConnection,
 }
 
 impl About {
@@ -74,7 +89,7 @@ pub struct Answer {
 
 /// A client of one ARM endpoint.
 pub struct ArmClient {
-    http: reqwest::Client,
+    transport: Box<dyn Transport>,
     endpoint: Url,
     tokens: TokenSource,
     gates: Gates,
@@ -84,8 +99,8 @@ pub struct ArmClient {
 impl ArmClient {
     /// A client that sends tokens of `tokens` to `endpoint` and its subdomains only.
     #[must_use]
-    pub fn new(http: reqwest::Client, endpoint: Url, tokens: TokenSource, metrics: Arc<Metrics>) -> Self {
-        Self { http, endpoint, tokens, gates: Gates::default(), metrics }
+    pub fn new(transport: impl Transport + 'static, endpoint: Url, tokens: TokenSource, metrics: Arc<Metrics>) -> Self {
+        Self { transport: Box::new(transport), endpoint, tokens, gates: Gates::default(), metrics }
     }
 
     /// The URL of a resource. The path is one that a resource id was rebuilt to.
@@ -145,7 +160,7 @@ impl ArmClient {
             Ok(_) => "ok",
             Err(call) => call.error.failure.label(),
         };
-        self.metrics.arm_call(about.operation, label);
+        self.metrics.arm_call(about.call.into(), label);
         outcome
     }
 
@@ -164,27 +179,27 @@ impl ArmClient {
         }
         let token = self.tokens.token().await.map_err(|why| not_sent(Failure::CredentialUnavailable, why))?;
         let reads = method == Method::GET;
-        let mut request = self.http.request(method, url).header(AUTHORIZATION, token.header()).timeout(DEADLINE);
-        if let Some(body) = body {
-            request = request.json(&body);
+        let mut request =
+            http::Request::builder().method(method).uri(url.as_str()).header(AUTHORIZATION, token.header());
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
         }
-        let answer = match request.send().await {
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let request = request
+            .body(body)
+            .map_err(|error| not_sent(Failure::Unexpected, format!("the request cannot be made: {error}")))?;
+        let answer = match tokio::time::timeout(DEADLINE, self.transport.send(request)).await {
             Ok(answer) => answer,
-            Err(error) => {
-                let maybe_applied = !reads && !error.is_connect() && !error.is_builder();
-                let error = about.error(Failure::Transient, String::new(), network(&error));
-                return Err(CallError { error, maybe_applied });
+            Err(_) => Err(Lost { sent: true, why: format!("no answer within {} s", DEADLINE.as_secs()) }),
+        };
+        let (parts, body) = match answer {
+            Ok(answer) => answer.into_parts(),
+            Err(Lost { sent, why }) => {
+                let error = about.error(Failure::Transient, String::new(), why);
+                return Err(CallError { error, maybe_applied: sent && !reads });
             }
         };
-        let status = answer.status().as_u16();
-        let headers = answer.headers().clone();
-        let body = match read(answer).await {
-            Ok(body) => body,
-            Err(message) => {
-                let error = about.error(Failure::Transient, String::new(), message);
-                return Err(CallError { error, maybe_applied: !reads });
-            }
-        };
+        let (status, headers) = (parts.status.as_u16(), parts.headers);
         if (200..300).contains(&status) {
             return Ok(Answer { status, date: date(&headers), operation: operation(&headers), body });
         }
@@ -210,38 +225,12 @@ fn operation(headers: &HeaderMap) -> Option<String> {
     ["azure-asyncoperation", "location"].iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(str::to_owned)
 }
 
-/// The body, as long as it is not oversized.
-async fn read(mut answer: reqwest::Response) -> Result<Bytes, String> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|e| network(&e))? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(format!("ARM's answer is longer than {} MiB", MAX_BODY / 1024 / 1024));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
-}
-
 /// Parses a body that a success status came with.
 pub(super) fn parse<T: DeserializeOwned>(answer: &Answer, about: &About) -> Result<T, ArmError> {
     serde_json::from_slice(&answer.body).map_err(|error| {
         let message = format!("ARM answered {} with a body that cannot be read: {error}", answer.status);
         about.error(Failure::Transient, String::new(), safe(&message))
     })
-}
-
-/// What the network said, without the URL: an operation's URL carries a signature.
-fn network(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no answer within {} s", DEADLINE.as_secs());
-    }
-    let mut words = if error.is_connect() { "no connection".to_owned() } else { "the connection failed".to_owned() };
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        words = format!("{words}: {cause}");
-        next = cause.source();
-    }
-    safe(&words)
 }
 
 #[cfg(test)]
@@ -267,7 +256,7 @@ mod tests {
             action: "",
             scope: String::new(),
             subscription: String::new(),
-            operation: "test",
+            call: CallKind::GetLink,
         };
         for good in ["https://management.azure.com/x", "https://westeurope.management.azure.com/x?y=z"] {
             assert!(client.pinned(good, &about).is_ok(), "{good}");

@@ -9,7 +9,7 @@ use signalr_private_link_core::observed::{Connection, ConnectionState, Connectio
 use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, VaultId};
 use signalr_private_link_core::{ArmError, Failure};
 
-use super::client::{About, ArmClient, CallError};
+use super::client::{About, ArmClient, CallError, CallKind};
 
 const API_VERSION: &str = "2023-07-01";
 const READ: &str = "Microsoft.KeyVault/vaults/privateEndpointConnections/read";
@@ -97,7 +97,7 @@ impl ArmClient {
             action: READ,
             scope: vault.path().to_owned(),
             subscription: vault.subscription().to_owned(),
-            operation: "list_connections",
+            call: CallKind::ListConnections,
         };
         let url = self.url(&format!("{}/privateEndpointConnections", vault.path()), API_VERSION);
         let (wire, date) = self.pages::<WireConnection>(url, &about).await?;
@@ -111,7 +111,7 @@ impl ArmClient {
     /// # Errors
     /// Typed.
     pub async fn get_connection(&self, id: &ConnectionId) -> Result<(Option<Connection>, Option<Timestamp>), ArmError> {
-        let about = about(id, "reading the connection", READ, "get_connection");
+        let about = about(id, "reading the connection", READ, CallKind::GetConnection);
         match self.send(Method::GET, self.url(id.path(), API_VERSION), None, &about).await {
             Ok(answer) if answer.status == 204 => Ok((None, answer.date)),
             Ok(answer) => {
@@ -133,7 +133,7 @@ impl ArmClient {
     /// # Errors
     /// Typed, with whether it may have been applied.
     pub async fn put_connection(&self, write: &ApprovalWrite<'_>) -> Result<(), CallError> {
-        let about = about(write.connection, "deciding on the connection", WRITE, "put_connection");
+        let about = about(write.connection, "deciding on the connection", WRITE, CallKind::PutConnection);
         let mut properties = json!({"privateLinkServiceConnectionState": {
             "status": write.status,
             "description": write.description,
@@ -151,12 +151,12 @@ impl ArmClient {
     }
 }
 
-fn about(id: &ConnectionId, doing: &str, action: &'static str, operation: &'static str) -> About {
+fn about(id: &ConnectionId, doing: &str, action: &'static str, call: CallKind) -> About {
     About {
         doing: format!("{doing} {} of {}", id.name(), id.vault().name()),
         action,
         scope: id.vault().path().to_owned(),
         subscription: id.subscription().to_owned(),
-        operation,
+        call,
     }
 }

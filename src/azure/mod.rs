@@ -12,10 +12,10 @@ mod signalr;
 mod token;
 mod transport;
 
-pub use client::{Answer, ArmClient, CallError, DEADLINE};
+pub use client::{Answer, ArmClient, CallError, CallKind, DEADLINE};
 pub use cloud::{Cloud, CloudSettings, CredentialKind};
 pub use key_vault::ApprovalWrite;
 pub use operation::FollowedOperation;
 pub use share::Shared;
 pub use token::{TokenSource, token_source};
-pub use transport::http_client;
+pub use transport::{Lost, Transport, http_client};

@@ -10,7 +10,7 @@ use signalr_private_link_core::message::safe;
 use signalr_private_link_core::observed::{Operation, OperationKind};
 use signalr_private_link_core::resource_id::LinkId;
 
-use super::client::{About, ArmClient};
+use super::client::{About, ArmClient, CallKind};
 
 /// An operation that a write of ours began. The URL is never printed.
 #[derive(Clone, PartialEq)]
@@ -63,7 +63,7 @@ impl ArmClient {
             action: "Microsoft.SignalRService/SignalR/operationStatuses/read",
             scope: followed.link.signalr().path().to_owned(),
             subscription: followed.link.subscription().to_owned(),
-            operation: "get_operation",
+            call: CallKind::GetOperation,
         };
         let url = self.pinned(&followed.url, &about)?;
         let answer = self.send(Method::GET, url, None, &about).await.map_err(|call| call.error)?;

@@ -8,7 +8,7 @@ use signalr_private_link_core::observed::{ConnectionState, Link, Links, Provisio
 use signalr_private_link_core::resource_id::{LinkId, SignalRId, VaultId};
 use signalr_private_link_core::{ArmError, Failure};
 
-use super::client::{About, ArmClient, CallError, parse};
+use super::client::{About, ArmClient, CallError, CallKind, parse};
 use super::key_vault::Page;
 
 const API_VERSION: &str = "2024-03-01";
@@ -57,25 +57,18 @@ impl From<WireLink> for Link {
     }
 }
 
-fn about(
-    doing: &str,
-    name: &str,
-    action: &'static str,
-    scope: &str,
-    subscription: &str,
-    operation: &'static str,
-) -> About {
+fn about(doing: &str, name: &str, action: &'static str, scope: &str, subscription: &str, call: CallKind) -> About {
     About {
         doing: format!("{doing} {name}"),
         action,
         scope: scope.to_owned(),
         subscription: subscription.to_owned(),
-        operation,
+        call,
     }
 }
 
-fn about_link(link: &LinkId, doing: &str, action: &'static str, operation: &'static str) -> About {
-    about(doing, link.name(), action, link.path(), link.subscription(), operation)
+fn about_link(link: &LinkId, doing: &str, action: &'static str, call: CallKind) -> About {
+    about(doing, link.name(), action, link.path(), link.subscription(), call)
 }
 
 impl ArmClient {
@@ -90,7 +83,7 @@ impl ArmClient {
             "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources/read",
             signalr.path(),
             signalr.subscription(),
-            "list_links",
+            CallKind::ListLinks,
         );
         let url = self.url(&format!("{}/sharedPrivateLinkResources", signalr.path()), API_VERSION);
         let (links, date) = self.pages::<WireLink>(url, &about).await?;
@@ -106,7 +99,7 @@ impl ArmClient {
             link,
             "reading the link",
             "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources/read",
-            "get_link",
+            CallKind::GetLink,
         );
         match self.get::<WireLink>(self.url(link.path(), API_VERSION), &about).await {
             Ok((wire, date)) => {
@@ -138,7 +131,7 @@ impl ArmClient {
             link,
             "creating the link",
             "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources/write",
-            "put_link",
+            CallKind::PutLink,
         );
         let body = json!({"properties": {
             "groupId": group_id,
@@ -160,7 +153,7 @@ impl ArmClient {
             link,
             "deleting the link",
             "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources/delete",
-            "delete_link",
+            CallKind::DeleteLink,
         );
         let answer = self.send(Method::DELETE, self.url(link.path(), API_VERSION), None, &about).await?;
         Ok(answer.operation.filter(|_| answer.status == 202))
@@ -177,7 +170,7 @@ impl ArmClient {
             "Microsoft.SignalRService/SignalR/replicas/read",
             signalr.path(),
             signalr.subscription(),
-            "list_replicas",
+            CallKind::ListReplicas,
         );
         let url = self.url(&format!("{}/replicas", signalr.path()), API_VERSION);
         let (replicas, _) = self.pages::<serde_json::Value>(url, &about).await?;

@@ -1,5 +1,6 @@
 //! The one HTTP client, for ARM and for the token endpoint alike.
 
+use std::error::Error as _;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -8,8 +9,9 @@ use azure_core::error::{Error, ErrorKind};
 use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
 use azure_core::http::request::Body;
 use azure_core::http::{AsyncRawResponse, HttpClient, Method, Request};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
+use signalr_private_link_core::message::safe;
 
 use super::cloud::CloudSettings;
 
@@ -39,6 +41,57 @@ pub fn http_client(settings: &CloudSettings) -> anyhow::Result<reqwest::Client> 
         builder = builder.tls_certs_merge(roots);
     }
     builder.build().context("the TLS client cannot be set up")
+}
+
+/// A longer body is refused: no page of ARM's is near it.
+const MAX_BODY: usize = 8 * 1024 * 1024;
+
+/// No whole answer came.
+#[derive(Debug, Clone)]
+pub struct Lost {
+    /// Whether the request may have reached its goal.
+    pub sent: bool,
+    /// Why, for people, and without the URL: an operation's URL carries a signature.
+    pub why: String,
+}
+
+/// Carries one request to ARM and brings back the whole answer, whatever its status. It neither
+/// follows redirects nor tries again; deadlines are its caller's.
+#[async_trait::async_trait]
+pub trait Transport: Send + Sync {
+    /// One attempt.
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Lost>;
+}
+
+#[async_trait::async_trait]
+impl Transport for reqwest::Client {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Lost> {
+        let lost = |error: &reqwest::Error, sent: bool| Lost { sent, why: network(error) };
+        let request = reqwest::Request::try_from(request).map_err(|error| lost(&error, false))?;
+        let mut answer = self.execute(request).await.map_err(|e| lost(&e, !e.is_connect() && !e.is_builder()))?;
+        let mut body = BytesMut::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|e| lost(&e, true))? {
+            if body.len() + chunk.len() > MAX_BODY {
+                let why = format!("ARM's answer is longer than {} MiB", MAX_BODY / 1024 / 1024);
+                return Err(Lost { sent: true, why });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let mut whole = http::Response::new(body.freeze());
+        *whole.status_mut() = answer.status();
+        *whole.headers_mut() = std::mem::take(answer.headers_mut());
+        Ok(whole)
+    }
+}
+
+fn network(error: &reqwest::Error) -> String {
+    let mut words = if error.is_connect() { "no connection".to_owned() } else { "the connection failed".to_owned() };
+    let mut next = error.source();
+    while let Some(cause) = next {
+        words = format!("{words}: {cause}");
+        next = cause.source();
+    }
+    safe(&words)
 }
 
 /// What Entra answers with when it refuses.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +14,7 @@ use signalr_private_link_core::observed::Permissions;
 
 use crate::api::{
     self, ApprovalPolicy, ApprovalPolicyStatus, FINALIZER, SignalRSharedPrivateLink, SignalRSharedPrivateLinkStatus,
+    Stored,
 };
 
 /// Every call to the API server ends within this time (R6).
@@ -73,12 +74,16 @@ impl Objects {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// The object as it is now; `None` when it is gone.
+    /// The object as it is now, also one that this version of the operator cannot read; `None`
+    /// when it is gone.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<SignalRSharedPrivateLink>, KubeFailure> {
-        within(self.links(namespace).get_opt(name)).await
+    pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<Stored>, KubeFailure> {
+        let resource = ApiResource::erase::<SignalRSharedPrivateLink>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let object = within(api.get_opt(name)).await?;
+        object.map(Stored::read).transpose().map_err(KubeFailure::Other)
     }
 
     /// Makes the finalizer durable, on this very object and version.
@@ -150,17 +155,12 @@ impl Objects {
     /// Whether the definition of the links itself is being deleted, which deletes all of them.
     ///
     /// # Errors
-    /// When that cannot be read; a missing right counts as an answer, for it must not hold up
-    /// every deletion.
+    /// When that cannot be read.
     pub async fn definition_is_going(&self) -> Result<bool, KubeFailure> {
         let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
         match within(definitions.get_metadata_opt(SignalRSharedPrivateLink::crd_name())).await {
             Ok(Some(definition)) => Ok(definition.metadata.deletion_timestamp.is_some()),
             Ok(None) => Ok(true),
-            Err(KubeFailure::Forbidden(why)) => {
-                tracing::warn!(why, "whether the definition is being deleted may not be read; it is taken to stay");
-                Ok(false)
-            }
             Err(error) => Err(error),
         }
     }

@@ -15,7 +15,7 @@ use signalr_private_link_core::{ArmError, Failure};
 use tokio::time::Instant;
 
 use super::{Context, ObjectKey, observe};
-use crate::api::{self, SignalRSharedPrivateLink};
+use crate::api::SignalRSharedPrivateLink;
 use crate::azure::{ApprovalWrite, CallError, FollowedOperation};
 use crate::kubernetes::KubeFailure;
 
@@ -91,7 +91,7 @@ fn kubernetes(result: Result<(), KubeFailure>) -> Outcome {
 async fn object_now(context: &Context, desired: &Desired) -> Result<Desired, Stop> {
     let identity = &desired.object;
     match context.objects.get(&identity.namespace, &identity.name).await {
-        Ok(Some(live)) => api::desired(&live, context.limits).or_else(|problems| Stop::because(&problems.join("; "))),
+        Ok(Some(live)) => live.desired(context.limits).or_else(|problems| Stop::because(&problems.join("; "))),
         Ok(None) => Stop::because("the object is gone"),
         Err(error) => Stop::because(&format!("the object cannot be read: {error}")),
     }
@@ -141,10 +141,7 @@ async fn put(
             context.memories.follow(key, followed);
             Outcome::Applied(Some(Box::new(link)))
         }
-        Err(call) => {
-            rest_if_busy(context, key, desired, &call);
-            failed(call)
-        }
+        Err(call) => not_accepted(context, key, desired, call),
     })
 }
 
@@ -154,11 +151,16 @@ fn may_replace(link: &Link, own: &Marker) -> bool {
         && matches!(link.provisioning, Provisioning::Failed | Provisioning::Canceled)
 }
 
-/// 409 is "busy", whatever the parent's state says: nobody tries again at once.
-fn rest_if_busy(context: &Context, key: &ObjectKey, desired: &Desired, call: &CallError) {
+/// A write to the link that Azure did not accept, or whose outcome is not known.
+fn not_accepted(context: &Context, key: &ObjectKey, desired: &Desired, call: CallError) -> Outcome {
+    // 409 is "busy", whatever the parent's state says: nobody tries again at once.
     if call.error.failure == Failure::Busy {
         context.lanes.rest(desired.link.signalr().key(), key);
     }
+    if call.maybe_applied {
+        context.memories.unknown_outcome(&desired.link);
+    }
+    failed(call)
 }
 
 async fn delete(
@@ -183,15 +185,10 @@ async fn delete(
             let followed =
                 operation.map(|url| FollowedOperation::new(OperationKind::Delete, desired.link.clone(), url));
             context.memories.follow(key, followed);
+            context.memories.deleted(key);
             Outcome::Applied(None)
         }
-        Err(call) => {
-            rest_if_busy(context, key, desired, &call);
-            if call.maybe_applied {
-                context.memories.delete_unknown(key);
-            }
-            failed(call)
-        }
+        Err(call) => not_accepted(context, key, desired, call),
     })
 }
 

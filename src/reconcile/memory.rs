@@ -1,7 +1,7 @@
 //! What the process remembers per object: fences, gates and attempts. No truth (R1): a restart
 //! empties it, and that makes waits longer, never shorter.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use signalr_private_link_core::Reason;
 use signalr_private_link_core::desired::Limits;
 use signalr_private_link_core::marker::Nonce;
 use signalr_private_link_core::observed::{Memory, Sighting};
-use signalr_private_link_core::resource_id::ConnectionId;
+use signalr_private_link_core::resource_id::{ConnectionId, LinkId};
 use tokio::time::Instant;
 
 use super::ObjectKey;
@@ -26,7 +26,7 @@ struct Entry {
     inherited: bool,
     deleting_since: Option<Instant>,
     fence_waived: bool,
-    unknown_delete: Option<Instant>,
+    deleted_at: Option<Instant>,
     sighting: Option<(Sighting, Instant)>,
     appeared: HashMap<ConnectionId, Timestamp>,
     confirmed: Instant,
@@ -36,6 +36,8 @@ struct Entry {
     failed_since: Option<Instant>,
     refused_since: Option<Instant>,
     operation: Option<FollowedOperation>,
+    /// The generation and the annotations: somebody may have asked to look at once.
+    asked: (Option<i64>, BTreeMap<String, String>),
     reason: Option<Reason>,
     attempt: u32,
 }
@@ -47,7 +49,7 @@ impl Entry {
             inherited,
             deleting_since: None,
             fence_waived: false,
-            unknown_delete: None,
+            deleted_at: None,
             sighting: None,
             appeared: HashMap::new(),
             confirmed: Instant::now(),
@@ -57,6 +59,7 @@ impl Entry {
             failed_since: None,
             refused_since: None,
             operation: None,
+            asked: Default::default(),
             reason: None,
             attempt: 0,
         }
@@ -67,11 +70,13 @@ impl Entry {
 pub struct Memories {
     started: Instant,
     entries: Mutex<HashMap<ObjectKey, Entry>>,
+    /// When a write to a link last ended with an unknown outcome, by the link's id.
+    unknown: Mutex<HashMap<String, Instant>>,
 }
 
 impl Default for Memories {
     fn default() -> Self {
-        Self { started: Instant::now(), entries: Mutex::default() }
+        Self { started: Instant::now(), entries: Mutex::default(), unknown: Mutex::default() }
     }
 }
 
@@ -89,6 +94,11 @@ impl Memories {
         let entry = entries.entry(key.clone()).or_insert_with(|| Entry::new(uid.clone(), inherited));
         if entry.uid != uid {
             *entry = Entry::new(uid, inherited);
+        }
+        let asked = (object.metadata.generation, object.annotations().clone());
+        if entry.asked != asked {
+            entry.asked = asked;
+            entry.attempt = 0;
         }
         if object.metadata.deletion_timestamp.is_some() {
             entry.deleting_since.get_or_insert_with(Instant::now);
@@ -108,7 +118,8 @@ impl Memories {
             deleting_for: since(e.deleting_since),
             fence_waived: e.fence_waived,
             quarantine: limits.quarantine.checked_sub(started.elapsed()).filter(|left| e.inherited && !left.is_zero()),
-            unknown_delete: since(e.unknown_delete),
+            deleted_for: since(e.deleted_at),
+            late_write: None,
             sighting: None,
             unconfirmed_for: e.confirmed.elapsed(),
             in_progress_for: since(e.in_progress_since).unwrap_or_default(),
@@ -143,10 +154,14 @@ impl Memories {
 
     /// Notes which connections carry our message, and returns when each was first seen. Those
     /// that do not any more are forgotten.
-    pub fn appeared(&self, key: &ObjectKey, connections: Vec<ConnectionId>) -> Vec<(ConnectionId, Timestamp)> {
+    pub fn appeared(
+        &self,
+        key: &ObjectKey,
+        connections: Vec<ConnectionId>,
+        now: Timestamp,
+    ) -> Vec<(ConnectionId, Timestamp)> {
         self.with(key, |e| {
             e.appeared.retain(|known, _| connections.contains(known));
-            let now = Timestamp::now();
             let first = |id: ConnectionId| {
                 let at = *e.appeared.entry(id.clone()).or_insert(now);
                 (id, at)
@@ -192,9 +207,32 @@ impl Memories {
         self.with(key, |e| e.fence_waived |= waives_fence);
     }
 
-    /// Notes a DELETE whose outcome is not known.
-    pub fn delete_unknown(&self, key: &ObjectKey) {
-        self.with(key, |e| e.unknown_delete = Some(Instant::now()));
+    /// Notes that Azure accepted a DELETE.
+    pub fn deleted(&self, key: &ObjectKey) {
+        self.with(key, |e| e.deleted_at = Some(Instant::now()));
+    }
+
+    /// Notes that there is no such link.
+    pub fn absent(&self, key: &ObjectKey) {
+        self.with(key, |e| e.deleted_at = None);
+    }
+
+    /// Notes a PUT or DELETE of a link whose outcome is not known. That is remembered for the link
+    /// and not for the object: another object may claim the link next.
+    pub fn unknown_outcome(&self, link: &LinkId) {
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        unknown.insert(link.key().to_owned(), Instant::now());
+    }
+
+    /// How long an earlier write to the link may still land (R7). `rivals` says that other objects
+    /// claim the link, for which a process before this one may have written.
+    pub fn late_write(&self, key: &ObjectKey, link: &LinkId, rivals: bool, limits: &Limits) -> Option<Duration> {
+        let left = |since: Instant| limits.fence.checked_sub(since.elapsed()).filter(|left| !left.is_zero());
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        unknown.retain(|_, since| left(*since).is_some());
+        let own = unknown.get(link.key()).copied().and_then(left);
+        let inherited = rivals || self.with(key, |e| e.inherited).unwrap_or_default();
+        own.max(left(self.started).filter(|_| inherited))
     }
 
     /// Compares a request that was the only match in a list, begun at `begun`, with the one seen
@@ -224,24 +262,22 @@ impl Memories {
     }
 
     /// The next wait: counts attempts since the reason last changed. `None` as reason keeps
-    /// counting.
+    /// counting. An object that could not be read yet is counted too.
     pub fn delay(
         &self,
         key: &ObjectKey,
         reason: Option<Reason>,
         wait: impl FnOnce(u32) -> Option<Duration>,
     ) -> Option<Duration> {
-        let attempt = self
-            .with(key, |e| {
-                if reason.is_some() && e.reason != reason {
-                    e.reason = reason;
-                    e.attempt = 0;
-                }
-                let attempt = e.attempt;
-                e.attempt = e.attempt.saturating_add(1);
-                attempt
-            })
-            .unwrap_or_default();
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.entry(key.clone()).or_insert_with(|| Entry::new(String::new(), false));
+        if reason.is_some() && entry.reason != reason {
+            entry.reason = reason;
+            entry.attempt = 0;
+        }
+        let attempt = entry.attempt;
+        entry.attempt = attempt.saturating_add(1);
+        drop(entries);
         wait(attempt)
     }
 }

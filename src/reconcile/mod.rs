@@ -24,6 +24,7 @@ use signalr_private_link_core::backoff::{self, Range};
 use signalr_private_link_core::desired::{DeletionPolicy, Desired, Limits};
 use signalr_private_link_core::failure::Outcome;
 use signalr_private_link_core::observed::{Connections, Links, Observed};
+use signalr_private_link_core::reason::Wait;
 use signalr_private_link_core::{Again, Next, Plan, Reason, Report, conclude, plan};
 
 use crate::api::{self, SignalRSharedPrivateLink};
@@ -54,6 +55,12 @@ impl std::fmt::Display for ObjectKey {
 /// The objects that the watch has seen: a trigger and a list of rivals, never a truth (R3).
 pub type Seen = Arc<dyn Fn(&mut dyn FnMut(&SignalRSharedPrivateLink)) + Send + Sync>;
 
+/// The time of day: what people wait for is measured with it, and shown; nothing is approved by it.
+pub type Clock = fn() -> Timestamp;
+
+/// A number between 0 and 1, by which waits are lengthened, so that objects drift apart.
+pub type Jitter = fn() -> f64;
+
 /// What every pass needs.
 pub struct Context {
     /// Kubernetes.
@@ -68,6 +75,10 @@ pub struct Context {
     pub connections: Shared<Connections>,
     /// Waits and limits, paced.
     pub limits: Limits,
+    /// The time of day.
+    pub clock: Clock,
+    /// Lengthens waits.
+    pub jitter: Jitter,
     /// One writer per SignalR and per vault.
     pub lanes: Lanes,
     /// What the process remembers per object.
@@ -82,6 +93,14 @@ pub struct Context {
     pub orphans: Orphans,
     /// Counters.
     pub metrics: Arc<Metrics>,
+}
+
+impl Context {
+    /// Forgets an object that is gone. If it is not, its waits only become longer.
+    pub fn forget(&self, key: &ObjectKey) {
+        self.memories.forget(key);
+        self.lanes.forget(key);
+    }
 }
 
 /// How soon a pass that a panic ended is tried again.
@@ -106,19 +125,26 @@ pub async fn pass(context: &Context, key: &ObjectKey) -> Option<Duration> {
 }
 
 async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
-    let object = match context.objects.get(&key.namespace, &key.name).await {
-        Ok(Some(object)) => object,
+    let stored = match context.objects.get(&key.namespace, &key.name).await {
+        Ok(Some(stored)) => stored,
+        // The watch goes on showing it: one of the two lags behind. What is remembered about it
+        // makes waits longer, and is kept.
+        Ok(None) if still_seen(context, key) => {
+            let wait = |attempt| Some(backoff::delay(AFTER_KUBERNETES, attempt, (context.jitter)()));
+            return context.memories.delay(key, None, wait);
+        }
         Ok(None) => {
-            context.memories.forget(key);
-            context.lanes.forget(key);
+            context.forget(key);
             return None;
         }
         Err(error) => {
             return Some(kubernetes_failed(context, key, "reading the object", &error));
         }
     };
+    let wish = stored.desired(context.limits);
+    let object = stored.object;
     context.memories.meet(key, &object);
-    let desired = match api::desired(&object, context.limits) {
+    let desired = match wish {
         Ok(desired) => desired,
         // A spec that nobody can read names no link; only its owner can let the object go.
         Err(_) if api::forced_to_go(&object) => {
@@ -139,6 +165,10 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
     };
     let desired = match undeleted_by_the_definition(context, desired).await {
         Ok(desired) => desired,
+        Err(KubeFailure::Forbidden(why)) => {
+            let said = Report::new(Reason::DeletionBlocked, &definition_unreadable(&object, &why));
+            return Some(say(context, key, &object, None, &said, Again::AsReason).await);
+        }
         Err(error) => return Some(kubernetes_failed(context, key, "reading the definition", &error)),
     };
     let (plan, observed) = decide(context, key, &desired).await;
@@ -186,10 +216,30 @@ fn names_no_link(object: &SignalRSharedPrivateLink, problems: &[String]) -> Stri
     )
 }
 
+/// Why an object is not let go as long as nobody can tell a deletion of its own from one of all.
+fn definition_unreadable(object: &SignalRSharedPrivateLink, why: &str) -> String {
+    format!(
+        "Whether only this object is deleted, or all of them with their definition (which is no wish to delete links), may not be read: {why}. Grant get on customresourcedefinitions, as the chart does; or, to let the object go and leave Azure as it is, set the annotation {}: {:?}.",
+        api::FORCE_FINALIZE_ANNOTATION,
+        object.metadata.uid.as_deref().unwrap_or_default()
+    )
+}
+
+/// Whether the watch shows the object.
+fn still_seen(context: &Context, key: &ObjectKey) -> bool {
+    let mut found = false;
+    (context.seen)(&mut |object| {
+        found |= object.metadata.name.as_deref() == Some(&key.name)
+            && object.metadata.namespace.as_deref() == Some(&key.namespace);
+    });
+    found
+}
+
 /// Deleting the definition deletes every object, and is no wish to delete links: such an object is
 /// let go, and Azure stays as it is.
 async fn undeleted_by_the_definition(context: &Context, desired: Desired) -> Result<Desired, KubeFailure> {
-    if desired.deleting && desired.finalizer && context.objects.definition_is_going().await? {
+    let matters = desired.deleting && desired.finalizer && !desired.force_finalize;
+    if matters && context.objects.definition_is_going().await? {
         return Ok(Desired { deletion: DeletionPolicy::Detach, ..desired });
     }
     Ok(desired)
@@ -199,7 +249,7 @@ async fn undeleted_by_the_definition(context: &Context, desired: Desired) -> Res
 async fn decide(context: &Context, key: &ObjectKey, desired: &Desired) -> (Plan, Observed) {
     let mut observed = observe::begin(context, key, desired);
     let plan = loop {
-        match plan(desired, &observed, Timestamp::now()) {
+        match plan(desired, &observed, (context.clock)()) {
             Next::Plan(plan) => break *plan,
             Next::Read(read) => observe::read(context, key, desired, &mut observed, read).await,
         }
@@ -246,10 +296,13 @@ async fn say(
     if let Err(error) = report::report(context, object, desired, said, true).await {
         return kubernetes_failed(context, key, "writing the status", &error);
     }
-    let range = Range::seconds(300, 1800);
+    let range = match said.reason.wait() {
+        Wait::Within(range) => range,
+        Wait::SyncPeriod => AFTER_KUBERNETES,
+    };
     let wait = context.memories.delay(key, Some(said.reason), |attempt| match again {
         Again::After(wait) => Some(wait),
-        _ => Some(backoff::delay(range, attempt, rand::random()).mul_f64(context.limits.pace)),
+        _ => Some(backoff::delay(range, attempt, (context.jitter)()).mul_f64(context.limits.pace)),
     });
     wait.unwrap_or(range.from)
 }
@@ -268,14 +321,14 @@ fn delay(
         (Again::After(wait), _) => Some(wait),
         (Again::AsReason, Some(report)) if report.reason == Reason::Approved => {
             let period = desired.sync_period.mul_f64(context.limits.pace);
-            Some(observe::phase(desired.link.signalr().key(), period))
+            Some(observe::phase(desired.link.signalr().key(), period, (context.clock)()))
         }
         (Again::AsReason, Some(report)) => {
-            let wait = backoff::delay(report.range(desired), attempt, rand::random());
+            let wait = backoff::delay(report.range(desired), attempt, (context.jitter)());
             Some(wait.mul_f64(context.limits.pace))
         }
         // Something changed between the decision and the write.
-        (Again::AsReason, None) => Some(backoff::delay(AFTER_CHANGE, attempt, rand::random())),
+        (Again::AsReason, None) => Some(backoff::delay(AFTER_CHANGE, attempt, (context.jitter)())),
     }
 }
 
@@ -289,7 +342,7 @@ fn kubernetes_failed(context: &Context, key: &ObjectKey, doing: &str, error: &Ku
     }
     context
         .memories
-        .delay(key, None, |attempt| Some(backoff::delay(AFTER_KUBERNETES, attempt, rand::random())))
+        .delay(key, None, |attempt| Some(backoff::delay(AFTER_KUBERNETES, attempt, (context.jitter)())))
         .unwrap_or(AFTER_KUBERNETES.to)
 }
 

@@ -1,7 +1,7 @@
 //! Reads, and nothing else.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use signalr_private_link_core::approval::{self, Match};
@@ -29,9 +29,11 @@ pub(super) fn begin(context: &Context, key: &ObjectKey, desired: &Desired) -> Ob
     let signalr = desired.link.signalr();
     let mut memory = context.memories.recall(key, &context.limits);
     memory.signalr_busy = context.lanes.busy(signalr.key(), key);
+    let rivals = rivals(context, desired);
+    memory.late_write = context.memories.late_write(key, &desired.link, !rivals.is_empty(), &context.limits);
     Observed {
         operation_held: context.memories.operation(key).map(|operation| operation.kind),
-        rivals: rivals(context, desired),
+        rivals,
         memory,
         ..Observed::default()
     }
@@ -159,6 +161,9 @@ fn note_progress(context: &Context, key: &ObjectKey, desired: &Desired, observed
     {
         context.memories.approved_under(key, &marker.nonce);
     }
+    if link.is_none() {
+        context.memories.absent(key);
+    }
     let state = link.map(|link| &link.provisioning);
     let in_progress = matches!(state, Some(Provisioning::InProgress(_) | Provisioning::Deleting));
     let failed = matches!(state, Some(Provisioning::Failed | Provisioning::Canceled));
@@ -190,7 +195,7 @@ fn sighting(
             connection: connection.id.clone(),
             endpoint: endpoint.clone(),
             message: link.message.clone(),
-            at: Timestamp::now(),
+            at: (context.clock)(),
             age: Duration::ZERO,
         }),
         _ => None,
@@ -209,7 +214,7 @@ fn appeared(
         return Vec::new();
     };
     let ours = vault.connections.iter().filter(|c| c.description == link.message && !link.message.is_empty());
-    context.memories.appeared(key, ours.map(|c| c.id.clone()).collect())
+    context.memories.appeared(key, ours.map(|c| c.id.clone()).collect(), (context.clock)())
 }
 
 /// Frees the SignalR's lane once the object's own operation is seen to have ended.
@@ -232,12 +237,12 @@ pub(super) fn settle_lane(context: &Context, key: &ObjectKey, desired: &Desired,
 /// The time until the next common look of all settled objects of one SignalR: its phase within
 /// the period derives from the SignalR's id, so the objects of one SignalR look together and
 /// different SignalRs do not.
-pub(super) fn phase(signalr: &str, period: Duration) -> Duration {
+pub(super) fn phase(signalr: &str, period: Duration, now: Timestamp) -> Duration {
     let period = period.max(Duration::from_millis(100));
     let mut hasher = DefaultHasher::new();
     signalr.hash(&mut hasher);
     let offset = period.mul_f64((hasher.finish() % 10_000) as f64 / 10_000.0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Duration::try_from(now.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default();
     let into = Duration::from_nanos(((now + period - offset).as_nanos() % period.as_nanos()) as u64);
     let left = period - into;
     // One that has just looked does not look again at once.
@@ -251,7 +256,8 @@ mod tests {
     #[test]
     fn objects_of_one_signalr_look_together() {
         let period = Duration::from_secs(600);
-        let (a, b) = (phase("a", period), phase("a", period));
+        let now = Timestamp::now();
+        let (a, b) = (phase("a", period, now), phase("a", period, now));
         assert!(a.abs_diff(b) < Duration::from_secs(1) || a.abs_diff(b) > Duration::from_secs(590));
         assert!(a >= period / 10 && a <= period + period / 10);
     }

@@ -26,7 +26,7 @@ pub(super) async fn report(
     report: &Report,
     stale: bool,
 ) -> Result<(), KubeFailure> {
-    let next = api::render(object, desired, report, stale);
+    let next = api::render(object, desired, report, stale, (context.clock)());
     if object.status.as_ref() == Some(&next) {
         return Ok(());
     }

@@ -50,19 +50,38 @@ pub struct Decision {
     pub because: String,
 }
 
+/// The kinds of effects, for logs, metrics and the tests that must not forget one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum ActionKind {
+    AddFinalizer,
+    RemoveFinalizer,
+    PutLink,
+    DeleteLink,
+    Approve,
+    Revoke,
+}
+
 impl Action {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> ActionKind {
+        match self {
+            Self::AddFinalizer => ActionKind::AddFinalizer,
+            Self::RemoveFinalizer => ActionKind::RemoveFinalizer,
+            Self::PutLink { .. } => ActionKind::PutLink,
+            Self::DeleteLink { .. } => ActionKind::DeleteLink,
+            Self::Decide(decision) => match decision.verdict {
+                Verdict::Approved => ActionKind::Approve,
+                Verdict::Revoked => ActionKind::Revoke,
+            },
+        }
+    }
+
     /// A short word for logs and metrics: a closed set.
     #[must_use]
     pub fn label(&self) -> &'static str {
-        match self {
-            Self::AddFinalizer => "add_finalizer",
-            Self::RemoveFinalizer => "remove_finalizer",
-            Self::PutLink { .. } => "put_link",
-            Self::DeleteLink { .. } => "delete_link",
-            Self::Decide(decision) => match decision.verdict {
-                Verdict::Approved => "approve",
-                Verdict::Revoked => "revoke",
-            },
-        }
+        self.kind().into()
     }
 }

@@ -39,6 +39,12 @@ pub enum Failure {
     PolicyDenied,
     /// Refused by a management lock.
     Locked,
+    /// The subscription is disabled: nothing can be written in it.
+    SubscriptionDisabled,
+    /// The subscription is not registered for the resource provider.
+    NotRegistered,
+    /// A quota or limit is used up.
+    QuotaExceeded,
     /// 408, 5xx, a network that did not answer in time, a body that cannot be read.
     Transient,
     /// Anything else.
@@ -54,6 +60,10 @@ impl Failure {
             (401, _) => Self::Unauthorized,
             (_, "RequestDisallowedByPolicy") => Self::PolicyDenied,
             (_, "ScopeLocked") => Self::Locked,
+            // 409 as a rule, and yet nothing that goes by: vscode-azureappservice#1646, neonKUBE#1670.
+            (_, "ReadOnlyDisabledSubscription" | "DisabledSubscription") => Self::SubscriptionDisabled,
+            (_, "MissingSubscriptionRegistration" | "SubscriptionNotRegistered") => Self::NotRegistered,
+            (400..=499, code) if code.to_ascii_lowercase().contains("quota") => Self::QuotaExceeded,
             (403, _) => Self::Forbidden,
             (404, "SubscriptionNotFound" | "InvalidSubscriptionId") => Self::NotFound(Level::Subscription),
             (404, "ResourceGroupNotFound") => Self::NotFound(Level::ResourceGroup),
@@ -79,6 +89,9 @@ impl Failure {
             Self::Invalid => "invalid",
             Self::PolicyDenied => "policy_denied",
             Self::Locked => "locked",
+            Self::SubscriptionDisabled => "subscription_disabled",
+            Self::NotRegistered => "not_registered",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::Transient => "transient",
             Self::Unexpected => "unexpected",
         }
@@ -150,6 +163,10 @@ mod tests {
             (409, "ConflictError", Failure::Busy),
             (409, "ResourceGroupBeingDeleted", Failure::Busy),
             (409, "ScopeLocked", Failure::Locked),
+            (409, "ReadOnlyDisabledSubscription", Failure::SubscriptionDisabled),
+            (409, "MissingSubscriptionRegistration", Failure::NotRegistered),
+            (403, "QuotaExceeded", Failure::QuotaExceeded),
+            (500, "QuotaServiceDown", Failure::Transient),
             (412, "PreconditionFailed", Failure::Busy),
             (403, "AuthorizationFailed", Failure::Forbidden),
             (403, "RequestDisallowedByPolicy", Failure::PolicyDenied),

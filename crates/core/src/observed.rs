@@ -274,8 +274,12 @@ pub struct Memory {
     pub fence_waived: bool,
     /// How long nothing may be written yet (R7), if so.
     pub quarantine: Option<Duration>,
-    /// How long ago a DELETE ended with an unknown outcome.
-    pub unknown_delete: Option<Duration>,
+    /// How long ago Azure accepted a DELETE of the link that this process sent, as long as the link
+    /// has not been seen gone since.
+    pub deleted_for: Option<Duration>,
+    /// How long an earlier PUT or DELETE of this link may still land (R7): one of this process whose
+    /// outcome is not known, or one of the process before it.
+    pub late_write: Option<Duration>,
     /// The first of the two lists of M5.
     pub sighting: Option<Sighting>,
     /// How long ago a read last confirmed `Ready=True`, or since the process started.

@@ -26,18 +26,44 @@ fn sources(directory: &std::path::Path, all: &mut String) {
     }
 }
 
-#[test]
-fn every_test_that_the_page_on_security_names_exists() {
+/// Tests that a page names in backticks, by a rule that tells them from other words.
+fn named(text: &str, is_test: impl Fn(&str) -> bool) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).filter(|word| is_test(word)).collect()
+}
+
+/// Holds a page against the sources: every test that it names exists.
+fn all_exist(page: &str, tests: &[&str]) {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let text = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
     let mut all = String::new();
     for directory in ["src", "tests", "crates"] {
         sources(&root.join(directory), &mut all);
     }
-    let words = text.split('`').skip(1).step_by(2);
-    let named: Vec<&str> = words.filter(|w| w.matches('_').count() >= 3 && !w.starts_with("signalr_")).collect();
-    assert!(named.len() > 30, "{named:?}");
-    for test in named {
-        assert!(all.contains(&format!("fn {test}(")), "docs/security.md names {test}, which does not exist");
+    for test in tests {
+        // Rows of the sweep are named before a colon.
+        let exists = all.contains(&format!("fn {test}(")) || all.contains(&format!("\n    {test}: "));
+        assert!(exists, "docs/{page} names {test}, which does not exist");
     }
+}
+
+fn page(page: &str) -> String {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::fs::read_to_string(root.join("docs").join(page)).unwrap()
+}
+
+#[test]
+fn every_test_that_the_page_on_security_names_exists() {
+    let text = page("security.md");
+    let tests = named(&text, |word| word.matches('_').count() >= 3 && !word.starts_with("signalr_"));
+    assert!(tests.len() > 30, "{tests:?}");
+    all_exist("security.md", &tests);
+}
+
+#[test]
+fn every_test_that_the_page_on_reliability_names_exists() {
+    let text = page("reliability.md");
+    let rows: String =
+        text.lines().filter(|line| line.starts_with("| ")).filter_map(|l| l.rsplit('|').nth(1)).collect();
+    let tests = named(&rows, |word| word.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_')));
+    assert!(tests.len() > 80, "{tests:?}");
+    all_exist("reliability.md", &tests);
 }

@@ -3,11 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+// Each table uses a part of it.
+#[allow(dead_code)]
 mod world;
 
 use std::time::Duration;
 
-use signalr_private_link_core::action::Action;
 use signalr_private_link_core::desired::{AdoptionPolicy, Approver, DeletionPolicy, ManagementPolicy};
 use signalr_private_link_core::failure::{Failure, Level, Outcome};
 use signalr_private_link_core::observed::{ConnectionState, Operation, OperationKind, Provisioning, Reading, Rival};
@@ -228,6 +229,19 @@ fn what_belongs_to_others_is_left_alone() {
 }
 
 #[test]
+fn a_link_whose_object_is_gone_can_be_adopted_and_one_whose_object_lives_here_cannot() {
+    let dead = "please approve [k8s:11111111-1111-4111-8111-111111111111:abcdefghijklmnop:000000]";
+    let mut restored = Scenario::new().message(dead).signalr_says(ConnectionState::Approved);
+    expect(&restored, Reason::AlreadyExists, "none");
+    restored.desired.adoption = AdoptionPolicy::Adopt;
+    expect(&restored, Reason::Approved, "none");
+    let mut owner = Scenario::new().desired.object;
+    owner.uid = "11111111-1111-4111-8111-111111111111".into();
+    restored.observed.rivals.push(Rival { object: owner, manages: false });
+    expect(&restored, Reason::OwnershipConflict, "none");
+}
+
+#[test]
 fn of_two_objects_the_older_one_creates() {
     let rival = |created: &str| {
         let mut rival = Scenario::new().desired.object;
@@ -268,6 +282,9 @@ fn failures_have_a_reason_each() {
         (Failure::NotFound(Level::Parent), Reason::SignalRNotFound),
         (Failure::NotFound(Level::ResourceGroup), Reason::SignalRNotFound),
         (Failure::NotFound(Level::Subscription), Reason::SignalRNotFound),
+        (Failure::SubscriptionDisabled, Reason::OperationFailed),
+        (Failure::NotRegistered, Reason::OperationFailed),
+        (Failure::QuotaExceeded, Reason::OperationFailed),
         (Failure::Transient, Reason::TransientError),
         (Failure::Unexpected, Reason::TransientError),
     ] {
@@ -321,7 +338,7 @@ fn deletion_ends_in_every_state() {
     let mut proven = deleting(Scenario::new().without_link());
     proven.observed.memory.fence_waived = true;
     assert_eq!(outcome(&proven), (None, "remove_finalizer"));
-    proven.observed.memory.unknown_delete = Some(Duration::from_secs(10));
+    proven.observed.memory.late_write = Some(Duration::from_secs(80));
     expect(&proven, Reason::Deleting, "none");
     // A foreign link is not deleted.
     let mut foreign = deleting(Scenario::new().message("somebody else's"));
@@ -330,7 +347,8 @@ fn deletion_ends_in_every_state() {
     let mut gone = deleting(Scenario::new().signalr_fails(Failure::NotFound(Level::Parent)));
     gone.observed.memory.deleting_for = Some(Duration::from_secs(90));
     assert_eq!(outcome(&gone), (None, "remove_finalizer"));
-    for failure in [Failure::NotFound(Level::Subscription), Failure::Forbidden, Failure::Locked, Failure::Transient] {
+    let blocking = [Failure::NotFound(Level::Subscription), Failure::SubscriptionDisabled, Failure::Forbidden];
+    for failure in blocking.into_iter().chain([Failure::Locked, Failure::Transient, Failure::CredentialUnavailable]) {
         let blocked = deleting(Scenario::new().signalr_fails(failure));
         expect(&blocked, Reason::DeletionBlocked, "none");
         let message = blocked.decide().report.unwrap().message;
@@ -345,33 +363,4 @@ fn deletion_ends_in_every_state() {
     let mut never_written = deleting(Scenario::new());
     never_written.desired.finalizer = false;
     assert_eq!(outcome(&never_written), (None, "none"));
-}
-
-#[test]
-fn the_fence_is_waived_only_by_a_link_older_than_any_late_write() {
-    let waives = |age: i64, seen: u64| {
-        let mut scenario = Scenario::new();
-        scenario.desired.deleting = true;
-        scenario.observed.memory.deleting_for = Some(Duration::from_secs(seen));
-        let created = scenario.links_mut().links[0].created_at.unwrap();
-        scenario.links_mut().date = Some(created + jiff::SignedDuration::from_secs(age));
-        match scenario.decide().action {
-            Some(Action::DeleteLink { waives_fence, .. }) => waives_fence,
-            other => panic!("{other:?}"),
-        }
-    };
-    assert!(waives(90, 6));
-    assert!(!waives(89, 6));
-    assert!(!waives(90, 5));
-}
-
-#[test]
-fn a_started_process_waits_before_it_writes_for_what_it_inherited() {
-    let left = Duration::from_secs(20);
-    for scenario in [Scenario::new().without_link(), Scenario::new().automatic().seen_before(30).recorded()] {
-        let mut scenario = scenario;
-        scenario.observed.memory.quarantine = Some(left);
-        let plan = scenario.decide();
-        assert_eq!((plan.action, plan.again), (None, Again::After(left)));
-    }
 }

@@ -10,7 +10,7 @@ use crate::desired::{DeletionPolicy, Desired, ManagementPolicy};
 use crate::failure::{ArmError, Failure, Level};
 use crate::marker::Marker;
 use crate::message::sentence;
-use crate::observed::{ConnectionState, Link, Links, Observed, Operation, OperationKind, Provisioning, Read};
+use crate::observed::{ConnectionState, Link, Links, Observed, Operation, OperationKind, Provisioning, Read, Reading};
 use crate::policy::OnUnconfirmed;
 use crate::reason::Reason;
 use crate::report::Report;
@@ -177,12 +177,12 @@ fn still_creating(d: &Desired) -> Report {
     Report::new(Reason::Deleting, &message)
 }
 
-/// R7: how long to wait although nothing of ours is there. A PUT or an approval that was decided before the deletion was seen
-/// may still land; so may a DELETE whose outcome is unknown.
+/// R7: how long to wait although nothing of ours is there. A PUT or an approval that was decided
+/// before the deletion was seen may still land; so may a write whose outcome is not known.
 fn fence(d: &Desired, o: &Observed) -> Option<Duration> {
     let left = |since: Duration| d.limits.fence.checked_sub(since).filter(|left| !left.is_zero());
     let earlier = if o.memory.fence_waived { None } else { left(o.memory.deleting_for.unwrap_or_default()) };
-    earlier.max(o.memory.unknown_delete.and_then(left))
+    earlier.max(o.memory.late_write)
 }
 
 fn once_no_write_can_land(d: &Desired, o: &Observed) -> Plan {
@@ -200,6 +200,9 @@ fn delete(d: &Desired, o: &Observed, links: &Links, link: &Link) -> Plan {
     if link.provisioning == Provisioning::Deleting {
         return Plan::say(deleting(d).with_link(link));
     }
+    if let Some(rest) = lingers(d, o) {
+        return rest.map_report(|report| report.with_link(link));
+    }
     if o.memory.signalr_busy {
         let message = format!("Another change to {} is under way; the deletion follows.", d.link.signalr().name());
         return Plan::say(Report::new(Reason::WaitingForSignalR, &message).with_link(link));
@@ -216,6 +219,31 @@ fn delete(d: &Desired, o: &Observed, links: &Links, link: &Link) -> Plan {
         && age.is_some_and(|age| age >= d.limits.fence);
     let action = Action::DeleteLink { message: link.message.clone(), waives_fence };
     Plan::act(action, deleting(d).with_link(link))
+}
+
+/// What is said of a link that is still there although Azure has ended its deletion, well or not.
+/// It rests before it is deleted once more: an operation each pass would only keep SignalR busy.
+pub(super) fn lingers(d: &Desired, o: &Observed) -> Option<Plan> {
+    let left = d.limits.failed_rest.checked_sub(o.memory.deleted_for?).filter(|left| !left.is_zero())?;
+    let name = d.link.name();
+    let failed = match &o.operation {
+        Reading::Known(Operation::Failed(words)) => Some(sentence(words)),
+        _ => None,
+    };
+    let report = match failed {
+        Some(words) if d.deleting => blocked_by(d, &format!("Azure could not delete the link {name}. {words}")),
+        Some(words) => Report::new(
+            Reason::OperationFailed,
+            &format!("Azure could not delete the link {name}. {words} The operator tries again at a slow pace."),
+        ),
+        None => Report::new(
+            Reason::Deleting,
+            &format!(
+                "Azure has ended the deletion of the link {name}, and the link is still there; it is deleted once more if it stays."
+            ),
+        ),
+    };
+    Some(Plan::say(report).again(Again::After(left.min(d.limits.second_look))))
 }
 
 /// Why the deletion does not go on, and the way out.
@@ -240,6 +268,10 @@ pub(super) fn blocked(d: &Desired, error: &ArmError) -> Plan {
         }
         Failure::NotFound(Level::Subscription) => format!(
             "The subscription {} is not found, which is more likely a wrong cloud or tenant in the operator's own settings than a fact. {words}",
+            d.link.subscription()
+        ),
+        Failure::SubscriptionDisabled => format!(
+            "The link cannot be deleted: the subscription {} takes no changes. {words} Enable it again; if it should be another one, check the operator's cloud and tenant.",
             d.link.subscription()
         ),
         Failure::CredentialUnavailable | Failure::Unauthorized => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Again, Case, Plan, Side, confirming, decided, failed, pending};
+use super::{Again, Case, Plan, Side, confirming, decided, deletion, failed, pending};
 use crate::action::Action;
 use crate::approval::{self, Match};
 use crate::desired::{AdoptionPolicy, ApprovalFacts, Approver, Desired, ManagementPolicy};
@@ -102,8 +102,15 @@ fn absent(d: &Desired, o: &Observed, links: &Links) -> Result<Plan, Read> {
         }
         Ok(_) => {}
     }
-    if let Some(left) = o.memory.unknown_delete.and_then(|ago| d.limits.fence.checked_sub(ago)) {
-        return Ok(Plan::wait(left));
+    if let Some(left) = o.memory.late_write {
+        // A second PUT beside one that lands late would leave a link and a request with two nonces.
+        let message = format!(
+            "There is no link {} on {} yet, and an earlier request to Azure may still take effect; the link is created once none can.",
+            d.link.name(),
+            d.link.signalr().name()
+        );
+        let report = Report::new(Reason::Creating, &message).without_link();
+        return Ok(Plan::say(report).again(Again::After(left.min(d.limits.second_look))));
     }
     if !d.finalizer {
         return Ok(Plan::step(Action::AddFinalizer, Again::Now));
@@ -138,7 +145,9 @@ fn present(d: &Desired, o: &Observed, links: &Links, link: &Link, now: Timestamp
         return Ok(Plan::say(observe_only(d, link, as_wanted)));
     }
     let Some(own) = own else {
-        if d.adoption == AdoptionPolicy::Adopt && as_wanted && marker.is_none() {
+        // One that an object of this cluster owns is not to be had; one whose object is gone (a
+        // backup that was restored has a new uid) or lives in another cluster is taken as it is.
+        if d.adoption == AdoptionPolicy::Adopt && as_wanted && owner(o, marker.as_ref()).is_none() {
             return by_state(&Case { d, o, links, link, own: None, now });
         }
         return Ok(Plan::say(foreign(d, o, link, marker.as_ref(), as_wanted)));
@@ -221,6 +230,9 @@ fn operation_failed(case: &Case<'_>) -> Result<Plan, Read> {
     if rested < d.limits.failed_rest {
         return Ok(Plan::say(report).again(Again::After(d.limits.failed_rest - rested)));
     }
+    if let Some(left) = o.memory.late_write {
+        return Ok(Plan::say(report).again(Again::After(left)));
+    }
     if let Some(busy) = busy(d, o, links) {
         return Ok(busy);
     }
@@ -235,6 +247,9 @@ pub(super) fn recreate(case: &Case<'_>) -> Option<Plan> {
     if d.recreate.is_none() || own?.tag == d.tag() {
         return None;
     }
+    if let Some(rest) = deletion::lingers(d, o) {
+        return Some(rest.map_report(|report| report.with_link(link)));
+    }
     if let Some(busy) = busy(d, o, links) {
         return Some(busy);
     }
@@ -246,9 +261,13 @@ pub(super) fn recreate(case: &Case<'_>) -> Option<Plan> {
     Some(Plan::act(delete, Report::new(Reason::Deleting, &message).with_link(link)))
 }
 
+/// The object of this cluster that the marker names.
+fn owner<'a>(o: &'a Observed, marker: Option<&Marker>) -> Option<&'a Rival> {
+    marker.and_then(|marker| o.rivals.iter().find(|rival| rival.object.uid == marker.uid))
+}
+
 fn foreign(d: &Desired, o: &Observed, link: &Link, marker: Option<&Marker>, as_wanted: bool) -> Report {
-    let rival = marker.and_then(|m| o.rivals.iter().find(|rival| rival.object.uid == m.uid));
-    if let Some(rival) = rival {
+    if let Some(rival) = owner(o, marker) {
         let message = format!(
             "The link {} belongs to the object {}. Delete one of the two, or give this one another spec.azureName.",
             d.link.name(),
@@ -258,16 +277,17 @@ fn foreign(d: &Desired, o: &Observed, link: &Link, marker: Option<&Marker>, as_w
     }
     let owner = marker.map_or_else(
         || "it carries no marker of an operator".to_owned(),
-        |m| format!("its marker names the object with uid {}, which does not exist in this cluster", m.uid),
+        |m| {
+            format!(
+                "its marker names the object with uid {}, which does not exist in this cluster (it may live in another one, or have been restored from a backup with a new uid)",
+                m.uid
+            )
+        },
     );
-    let way_out = match (d.adoption, as_wanted) {
-        (AdoptionPolicy::FailIfExists, true) if marker.is_none() => {
-            "Set spec.adoptionPolicy to Adopt to take it as it is, give this object another spec.azureName, or delete the link in Azure."
-        }
-        (_, true) => "Give this object another spec.azureName, or delete the link in Azure.",
-        (_, false) => {
-            "It leads to another target or group, so it cannot be adopted: give this object another spec.azureName, or delete the link in Azure."
-        }
+    let way_out = if as_wanted {
+        "Set spec.adoptionPolicy to Adopt to take it as it is, give this object another spec.azureName, or delete the link in Azure."
+    } else {
+        "It leads to another target or group, so it cannot be adopted: give this object another spec.azureName, or delete the link in Azure."
     };
     let message = format!(
         "A link {} exists on {} already and is not this object's: {owner}. It is left alone. {way_out}",

@@ -19,7 +19,7 @@ use crate::action::Action;
 use crate::desired::Desired;
 use crate::failure::{ArmError, CONNECTION_APPROVER, Failure, LINK_MANAGER, Level};
 use crate::marker::Marker;
-use crate::message::sentence;
+use crate::message::{safe, sentence};
 use crate::observed::{Link, Links, Observed, Read};
 use crate::reason::Reason;
 use crate::report::Report;
@@ -57,11 +57,6 @@ impl Plan {
     /// Only says something.
     fn say(report: Report) -> Self {
         Self { action: None, report: Some(report), again: Again::AsReason, alarm: None }
-    }
-
-    /// Waits, without a word.
-    fn wait(duration: Duration) -> Self {
-        Self { action: None, report: None, again: Again::After(duration), alarm: None }
     }
 
     /// Does something, and says so if it succeeds.
@@ -123,12 +118,21 @@ struct Case<'a> {
 }
 
 /// R7: a process that has just started does not write at once for an object that somebody else
-/// may have been writing for.
+/// may have been writing for. What it read is told all the same.
 fn held_back(observed: &Observed, plan: Plan) -> Plan {
     let writes_to_azure =
         matches!(plan.action, Some(Action::PutLink { .. } | Action::DeleteLink { .. } | Action::Decide(_)));
     match observed.memory.quarantine {
-        Some(left) if writes_to_azure => Plan::wait(left),
+        Some(left) if writes_to_azure => {
+            let held = Plan { action: None, again: Again::After(left), ..plan };
+            held.map_report(|report| {
+                let message = format!(
+                    "The operator has just started, and writes once no write of an earlier process can be under way. {}",
+                    report.message
+                );
+                Report { message: safe(&message), ..report }
+            })
+        }
         _ => plan,
     }
 }
@@ -218,6 +222,30 @@ fn failed(desired: &Desired, error: &ArmError, side: Side) -> Plan {
         (Failure::Locked, _) => {
             (Reason::Locked, format!("A management lock refuses the change: {words} Remove the lock."))
         }
+        (Failure::SubscriptionDisabled, _) => (
+            Reason::OperationFailed,
+            format!(
+                "The subscription takes no changes: {words} Enable it again; if it should be another one, check the cloud and tenant that the operator is configured for."
+            ),
+        ),
+        (Failure::NotRegistered, side) => {
+            let (namespace, subscription) = match side {
+                Side::SignalR => ("Microsoft.SignalRService", signalr.subscription().to_owned()),
+                Side::Vault => ("Microsoft.KeyVault", desired.vault.subscription().to_owned()),
+            };
+            (
+                Reason::OperationFailed,
+                format!(
+                    "The subscription is not registered for the resource provider: {words} Register it with: az provider register --namespace {namespace} --subscription {subscription}."
+                ),
+            )
+        }
+        (Failure::QuotaExceeded, _) => (
+            Reason::OperationFailed,
+            format!(
+                "A quota of Azure's is used up: {words} Remove links that are not needed, or ask Microsoft for more."
+            ),
+        ),
         (Failure::Transient | Failure::Unexpected, _) => {
             (Reason::TransientError, format!("ARM did not answer as it should; the operator tries again. {words}"))
         }
