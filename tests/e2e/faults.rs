@@ -97,3 +97,21 @@ fn a_link_that_vanishes_is_created_again_and_a_rejected_one_is_not() {
         assert_eq!((writes(scene, "drift", "PUT").await, writes(scene, "drift", "DELETE").await), (3, 1));
     });
 }
+
+#[test]
+fn oversized_body() {
+    run(async {
+        let scene = scene().await;
+        let huge =
+            json!({"method": "GET", "kind": "body", "status": 200, "body": "x".repeat(1024), "repeat": 9 * 1024});
+        with_faults(scene, "oversized", &[huge]).await;
+        let _operator = operator(scene, "oversized");
+        let told = testkit::eventually("the body to be refused", LIMIT, || async {
+            let events = ["get", "events", "-n", "oversized", "-o", "jsonpath={.items[*].note}{.items[*].message}"];
+            let events = scene.cluster.kubectl_ok(&events)?;
+            Ok(if events.contains("longer than 8 MiB") { Ok(()) } else { Err(events) })
+        });
+        told.await.unwrap();
+        scene.until_reason("oversized", "kv-pe", "PendingApproval", LIMIT).await.unwrap();
+    });
+}

@@ -1,12 +1,14 @@
-//! The operator is killed with -9 at its 1st, 2nd, … n-th request to Azure over a whole life:
-//! create, approve, drift, delete. Each request hangs, before its effect or after it, and then the
-//! process dies; a new one takes over. End state and mutating calls are those of a life in peace.
+//! The operator is killed with -9 at its 1st, 2nd, … n-th request, to Azure and to Kubernetes, over a
+//! whole life: create, approve, drift, delete. Each request hangs, before its effect or after it, and
+//! then the process dies; a new one takes over. End state and mutating calls are those of a life in
+//! peace.
 
 use std::time::{Duration, Instant};
 
 use kube::Api;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
+use testkit::proxy::{Hang, Proxy};
 use testkit::scene::{LinkOptions, Scene};
 use testkit::{Azure, Operator, azure};
 
@@ -18,11 +20,32 @@ const AT_ONCE: usize = 8;
 /// A life takes seconds; one that takes longer hangs.
 const LIFE: Duration = Duration::from_secs(90);
 
+/// The side whose request the operator dies at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Azure,
+    Kubernetes,
+}
+
 /// Where the operator dies.
 #[derive(Debug, Clone, Copy)]
 struct Death {
+    side: Side,
     request: usize,
-    when: &'static str,
+    /// Whether the request has had its effect by then.
+    applied: bool,
+}
+
+impl Death {
+    /// Every request of a life after its effect; every one that writes also before.
+    fn all(side: Side, requests: usize, writes: &[usize]) -> Vec<Self> {
+        let after = (0..requests).map(|request| Self { side, request, applied: true });
+        after.chain(writes.iter().map(|&request| Self { side, request, applied: false })).collect()
+    }
+
+    fn when(self) -> &'static str {
+        if self.applied { "after" } else { "before" }
+    }
 }
 
 /// What a life left behind.
@@ -38,6 +61,7 @@ struct Life<'a> {
     scene: &'static Scene,
     azure: &'a Azure,
     objects: Api<DynamicObject>,
+    proxy: Proxy,
     ns: String,
     death: Option<Death>,
     since: u64,
@@ -45,19 +69,26 @@ struct Life<'a> {
 
 impl<'a> Life<'a> {
     async fn new(scene: &'static Scene, azure: &'a Azure, client: &kube::Client, death: Option<Death>) -> Self {
-        let ns = death.map_or_else(|| "nth-peace".to_owned(), |d| format!("nth-{}-{}", d.when, d.request));
+        // Short: a vault's name has at most 24 characters.
+        let name = |d: Death| format!("nth-{:.1}{:.1}-{}", format!("{:?}", d.side), d.when(), d.request).to_lowercase();
+        let ns = death.map_or_else(|| "nth-peace".to_owned(), name);
         azure.add(&format!("{ns}-signalr"), &format!("{ns}-kv")).await.unwrap();
-        scene.namespace(&ns).unwrap();
+        let _ = scene.cluster.kubectl(&["create", "namespace", &ns]).unwrap();
         let kind = GroupVersionKind::gvk("privatelink.signalr-operator.io", "v1alpha1", "SignalRSharedPrivateLink");
         let resource = ApiResource::from_gvk_with_plural(&kind, "signalrsharedprivatelinks");
         let objects = Api::namespaced_with(client.clone(), &ns, &resource);
-        Self { scene, azure, objects, ns, death, since: 0 }
+        let hang = death
+            .filter(|d| d.side == Side::Kubernetes)
+            .map(|Death { request, applied, .. }| Hang { request, applied });
+        let proxy = Proxy::start(client.clone(), hang).await.unwrap();
+        Self { scene, azure, objects, proxy, ns, death, since: 0 }
     }
 
     fn start(&self) -> Operator {
         let mut settings = settings_for(self.scene, self.azure, &self.ns);
         let pace = settings.flags.iter().position(|flag| flag == "--pace").unwrap();
         settings.flags[pace + 1] = "0.01".into();
+        settings.kubeconfig = self.proxy.kubeconfig(self.scene.cluster.directory()).unwrap();
         Operator::start(&settings).unwrap()
     }
 
@@ -73,6 +104,9 @@ impl<'a> Life<'a> {
 
     /// Whether the fault has struck; only then is the operator killed.
     async fn struck(&mut self) -> bool {
+        if self.proxy.struck() {
+            return true;
+        }
         let log = self.azure.control("GET", &format!("/requests?since={}", self.since), &Value::Null).await.unwrap();
         let log = log.as_array().unwrap();
         self.since = log.last().and_then(|r| r["number"].as_u64()).unwrap_or(self.since);
@@ -87,11 +121,11 @@ impl<'a> Life<'a> {
     }
 
     /// A whole life; also whether the operator was killed in it.
-    async fn live(mut self) -> (Left, bool) {
+    async fn live(&mut self) -> (Left, bool) {
         let (signalr, vault) = (format!("{}-signalr", self.ns), format!("{}-kv", self.ns));
-        if let Some(death) = self.death {
+        if let Some(death) = self.death.filter(|d| d.side == Side::Azure) {
             let fault = json!({"path": format!("/{}-", self.ns), "skip": death.request, "count": 1,
-                "when": death.when, "kind": "hang"});
+                "when": death.when(), "kind": "hang"});
             self.azure.control("POST", "/faults", &fault).await.unwrap();
         }
         self.scene.cluster.apply(&policy(&self.ns, &self.ns, &signalr, &vault, &json!({})).to_string()).unwrap();
@@ -136,36 +170,56 @@ impl<'a> Life<'a> {
     }
 }
 
+/// Lives with each death end as the one in peace did.
+async fn all_end_as(peace: &Left, azure: &Azure, client: &kube::Client, deaths: &[Death]) {
+    let scene = scene().await;
+    let mut killed = 0;
+    for some in deaths.chunks(AT_ONCE) {
+        let lives = some
+            .iter()
+            .map(|death| async { (*death, Life::new(scene, azure, client, Some(*death)).await.live().await) });
+        for (death, (left, died)) in futures::future::join_all(lives).await {
+            assert_eq!(left, *peace, "killed at {death:?}");
+            killed += usize::from(died);
+        }
+    }
+    println!("killed at {killed} of {} points", deaths.len());
+    // A life may need a few requests less than the one in peace.
+    assert!(killed * 10 >= deaths.len() * 9, "the operator was killed {killed} times only");
+}
+
+async fn simulator(scene: &Scene) -> Azure {
+    let mut timings = config();
+    timings.timings.create_ms = 300;
+    Azure::start(timings, scene.cluster.directory()).await.unwrap()
+}
+
+const PEACE: Left = Left { writes: [2, 2, 1], connections: 0, link: false };
+
 #[test]
 fn kill_9_at_every_request_of_a_life_ends_as_a_life_in_peace() {
     run(async {
         let scene = scene().await;
-        let mut timings = config();
-        timings.timings.create_ms = 300;
-        let azure = Azure::start(timings, scene.cluster.directory()).await.unwrap();
-        let client = scene.cluster.client().await.unwrap();
+        let (azure, client) = (simulator(scene).await, scene.cluster.client().await.unwrap());
         let (peace, _) = Life::new(scene, &azure, &client, None).await.live().await;
-        assert_eq!(peace, Left { writes: [2, 2, 1], connections: 0, link: false });
+        assert_eq!(peace, PEACE);
         let log = azure.control("GET", "/requests", &Value::Null).await.unwrap();
         let log: Vec<&Value> =
             log.as_array().unwrap().iter().filter(|r| r["path"].as_str().unwrap().contains("/nth-peace-")).collect();
-        // Every request after its effect; every one that writes also before.
-        let after = (0..log.len()).map(|request| Death { request, when: "after" });
-        let writes = (0..log.len()).filter(|at| log[*at]["method"] != "GET");
-        let before = writes.map(|request| Death { request, when: "before" });
-        let deaths: Vec<Death> = after.chain(before).collect();
-        let mut killed = 0;
-        for some in deaths.chunks(AT_ONCE) {
-            let lives = some
-                .iter()
-                .map(|death| async { (*death, Life::new(scene, &azure, &client, Some(*death)).await.live().await) });
-            for (death, (left, died)) in futures::future::join_all(lives).await {
-                assert_eq!(left, peace, "killed at {death:?}");
-                killed += usize::from(died);
-            }
-        }
-        println!("killed at {killed} of {} points of a life of {} requests", deaths.len(), log.len());
-        // A life may need a few requests less than the one in peace.
-        assert!(killed * 10 >= deaths.len() * 9, "the operator was killed {killed} times only");
+        let writes: Vec<usize> = (0..log.len()).filter(|at| log[*at]["method"] != "GET").collect();
+        all_end_as(&peace, &azure, &client, &Death::all(Side::Azure, log.len(), &writes)).await;
+    });
+}
+
+#[test]
+fn kill_9_at_every_request_to_kubernetes_ends_as_a_life_in_peace() {
+    run(async {
+        let scene = scene().await;
+        let (azure, client) = (simulator(scene).await, scene.cluster.client().await.unwrap());
+        let mut life = Life::new(scene, &azure, &client, None).await;
+        let (peace, _) = life.live().await;
+        assert_eq!(peace, PEACE);
+        let (requests, writes) = life.proxy.requests();
+        all_end_as(&peace, &azure, &client, &Death::all(Side::Kubernetes, requests, &writes)).await;
     });
 }

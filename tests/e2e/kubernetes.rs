@@ -49,6 +49,14 @@ fn an_api_server_that_is_away_and_comes_back_costs_nothing() {
 }
 
 #[test]
+fn the_real_api_server_is_what_the_fake_one_imitates() {
+    run(async {
+        let client = scene().await.cluster.client().await.unwrap();
+        testkit::kubernetes_suite::run(&client).await.unwrap();
+    });
+}
+
+#[test]
 fn definitions_that_are_deleted_and_installed_again_delete_no_link() {
     run(async {
         let (scene, _operator) = alone("definitions").await;
@@ -192,5 +200,42 @@ fn the_same_manifest_in_two_clusters_is_written_by_one_and_told_by_the_other() {
         assert!(said.contains("its marker names the object with uid"), "{said}");
         other.cluster.kubectl_ok(&["delete", "spl", "kv-pe", "-n", ns, "--timeout=60s"]).unwrap();
         assert!(scene.azure.link("twins-signalr", "kv-pe").await.unwrap().is_some());
+    });
+}
+
+#[test]
+fn an_object_of_a_newer_definition_is_told_and_harms_nobody() {
+    run(async {
+        let (scene, _operator) = alone("newer").await;
+        // A newer definition knows more words than this operator.
+        let crd = "signalrsharedprivatelinks.privatelink.signalr-operator.io";
+        let word = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/managementPolicy/enum/-";
+        let newer = json!([{"op": "add", "path": word, "value": "Pause"}]).to_string();
+        scene.cluster.kubectl_ok(&["patch", "crd", crd, "--type=json", "-p", &newer]).unwrap();
+        let change = |to: &str| {
+            let patch = json!({"spec": {"managementPolicy": to}}).to_string();
+            scene.cluster.kubectl(&["patch", "spl", "kv-pe", "-n", "newer", "--type=merge", "-p", &patch]).unwrap()
+        };
+        eventually("the definition to be taken", LIMIT, || async {
+            let output = change("Pause");
+            Ok(if output.status.success() { Ok(()) } else { Err(String::from_utf8(output.stderr)?) })
+        })
+        .await
+        .unwrap();
+        let told = scene.until_reason("newer", "kv-pe", "InvalidSpec", LIMIT).await.unwrap();
+        let said = testkit::scene::message(&told);
+        assert!(said.contains("spec.managementPolicy: unknown variant `Pause`"), "{said}");
+        // Others are not harmed.
+        let options = LinkOptions::default();
+        let other = Scene::manifest("newer", "other", "contoso-signalr", "contoso-kv", &options);
+        scene.cluster.apply(&other.to_string()).unwrap();
+        scene.until_reason("newer", "other", "PendingApproval", LIMIT).await.unwrap();
+        // It is not let go with its link, and goes once it is corrected.
+        scene.cluster.kubectl_ok(&["delete", "spl", "kv-pe", "-n", "newer", "--wait=false"]).unwrap();
+        let blocked = scene.until_reason("newer", "kv-pe", "DeletionBlocked", LIMIT).await.unwrap();
+        assert!(testkit::scene::message(&blocked).contains("force-finalize"), "{blocked}");
+        assert!(change("Manage").status.success());
+        scene.until_gone("newer", "kv-pe", LIMIT).await.unwrap();
+        assert_eq!(scene.azure.link("contoso-signalr", "kv-pe").await.unwrap(), None);
     });
 }

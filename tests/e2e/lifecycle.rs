@@ -218,3 +218,81 @@ fn it_works_with_the_shipped_rights_a_lease_and_a_federated_token() {
         assert!(operator.terminate().unwrap().success(), "SIGTERM ends it with exit code 0");
     });
 }
+
+#[test]
+fn sigterm_in_the_middle_of_an_lro() {
+    run(async {
+        let scene = scene().await;
+        let (ns, signalr, vault) = ("midterm", "midterm-signalr", "midterm-kv");
+        scene.namespace(ns).unwrap();
+        scene.azure.add(signalr, vault).await.unwrap();
+        let options = LinkOptions::default();
+        let first = operator(scene, ns);
+        scene.cluster.apply(&Scene::manifest(ns, "kv-pe", signalr, vault, &options).to_string()).unwrap();
+        scene.until_reason(ns, "kv-pe", "Creating", LIMIT).await.unwrap();
+        assert!(first.terminate().unwrap().success());
+        let _second = operator(scene, ns);
+        scene.until_reason(ns, "kv-pe", "PendingApproval", LIMIT).await.unwrap();
+        let puts = scene.azure.writes().await.unwrap();
+        let ours = puts.iter().filter(|w| w["method"] == "PUT" && w["id"].as_str().unwrap().contains(signalr));
+        assert_eq!(ours.count(), 1);
+    });
+}
+
+#[test]
+fn the_same_manifest_again_and_again_changes_nothing() {
+    run(async {
+        let scene = scene().await;
+        let (ns, signalr, vault) = ("gitops", "gitops-signalr", "gitops-kv");
+        scene.namespace(ns).unwrap();
+        scene.azure.add(signalr, vault).await.unwrap();
+        let _operator = operator(scene, ns);
+        let manifest = Scene::manifest(ns, "kv-pe", signalr, vault, &LinkOptions::default()).to_string();
+        scene.cluster.apply(&manifest).unwrap();
+        scene.until_reason(ns, "kv-pe", "PendingApproval", LIMIT).await.unwrap();
+        scene.azure.owner_approves(vault, "please approve").await.unwrap();
+        let settled = |object: &Value| {
+            object.pointer("/status/keyVaultConnection/provisioningState") == Some(&json!("Succeeded"))
+        };
+        let before = eventually("the link to be settled", LIMIT, || async {
+            let object = scene.link(ns, "kv-pe")?.unwrap();
+            let ready = condition(&object, "Ready").unwrap_or_default();
+            Ok(if ready["status"] == "True" && settled(&object) { Ok(object) } else { Err(ready.to_string()) })
+        })
+        .await
+        .unwrap();
+        let writes = scene.azure.writes().await.unwrap().len();
+        for _ in 0..10 {
+            scene.cluster.apply(&manifest).unwrap();
+        }
+        let after = scene.link(ns, "kv-pe").unwrap().unwrap();
+        assert_eq!(before.pointer("/metadata/resourceVersion"), after.pointer("/metadata/resourceVersion"));
+        let now = scene.azure.writes().await.unwrap();
+        assert!(now[writes..].iter().all(|w| !w["id"].as_str().unwrap().contains("gitops-")), "{now:?}");
+    });
+}
+
+#[test]
+fn a_rotated_secret_is_taken_without_a_restart() {
+    run(async {
+        let scene = scene().await;
+        let (ns, signalr, vault, account) = ("rotated", "rotated-signalr", "rotated-kv", "operator");
+        scene.namespace(ns).unwrap();
+        scene.azure.add(signalr, vault).await.unwrap();
+        let token_file = scene.cluster.directory().join("rotated-token");
+        std::fs::write(&token_file, "eyJ.not.signed").unwrap();
+        let mut settings = crate::settings(scene, ns);
+        settings.environment.retain(|(name, _)| name != "AZURE_CLIENT_SECRET");
+        settings.environment.push(("AZURE_FEDERATED_TOKEN_FILE".into(), token_file.to_string_lossy().into_owned()));
+        let _operator = testkit::Operator::start(&settings).unwrap();
+        let manifest = Scene::manifest(ns, "kv-pe", signalr, vault, &LinkOptions::default()).to_string();
+        scene.cluster.apply(&manifest).unwrap();
+        scene.until_reason(ns, "kv-pe", "CredentialUnavailable", LIMIT).await.unwrap();
+        // There is no controller here that makes the default one.
+        scene.cluster.kubectl_ok(&["create", "serviceaccount", account, "-n", ns]).unwrap();
+        let create = ["create", "token", account, "-n", ns, "--audience", "api://AzureADTokenExchange"];
+        let token = scene.cluster.kubectl_ok(&create).unwrap();
+        std::fs::write(&token_file, token.trim()).unwrap();
+        scene.until_reason(ns, "kv-pe", "PendingApproval", LIMIT).await.unwrap();
+    });
+}

@@ -3,8 +3,12 @@
 
 pub mod azure;
 pub mod cluster;
+pub mod fake_kubernetes;
+pub mod kube_client;
+pub mod kubernetes_suite;
 pub mod metrics;
 pub mod operator;
+pub mod proxy;
 pub mod scene;
 pub mod tools;
 

@@ -1,0 +1,93 @@
+//! What can become of a call (faults.md, "injected before and after every call of every pass").
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::boundary::Side;
+
+/// What becomes of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The process dies before the request leaves it.
+    CrashBefore,
+    /// It dies when the request has had its effect.
+    CrashAfter,
+    /// A bug: the pass panics.
+    Panic,
+    /// The connection is reset.
+    Reset { applied: bool },
+    /// No answer comes.
+    Hang { applied: bool },
+    /// No answer comes, and the effect comes when the caller has given up.
+    Late,
+    /// An error.
+    Status { status: u16, code: &'static str, applied: bool },
+    /// 429, with this `Retry-After`.
+    Throttled(RetryAfter),
+    /// It had its effect, and the answer is this.
+    Garbage { name: &'static str, body: &'static str },
+    /// It had its effect, and every word for a state in the answer is one that nobody knows.
+    UnknownWords,
+    /// The API server answers as it was before the object's last change; where the object is new,
+    /// with the earlier one of its name.
+    Lagging,
+    /// Just before, somebody empties the object's status.
+    Wiped,
+    /// Just before, somebody writes a status that says that all is well.
+    Forged,
+    /// Just before, somebody tears the object away, finalizer and all, and makes it anew.
+    Recreated,
+    /// From now on this side cannot be reached, for half an hour.
+    Away(Side),
+    /// From now on this side of the struck call refuses everything, for half an hour.
+    Forbidden,
+}
+
+/// How long an outage lasts.
+pub const OUTAGE: Duration = Duration::from_secs(30 * 60);
+
+/// `Retry-After`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryAfter {
+    Absent,
+    Seconds(u64),
+    /// As a date, so far ahead.
+    Date(u64),
+}
+
+impl Fault {
+    /// Whether a call to this side can meet it.
+    pub fn strikes(self, side: Side) -> bool {
+        match self {
+            // The kube client's requests are made by a task of its own.
+            Self::Panic | Self::UnknownWords => side == Side::Azure,
+            Self::Lagging => side == Side::Kubernetes,
+            Self::Away(away) => side == away,
+            _ => true,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let when = |applied: bool| if applied { "after" } else { "before" };
+        match self {
+            Self::CrashBefore => f.write_str("crash-before"),
+            Self::CrashAfter => f.write_str("crash-after"),
+            Self::Panic => f.write_str("panic"),
+            Self::Reset { applied } => write!(f, "reset-{}", when(*applied)),
+            Self::Hang { applied } => write!(f, "hang-{}", when(*applied)),
+            Self::Late => f.write_str("late"),
+            Self::Status { status, applied, .. } => write!(f, "{status}-{}", when(*applied)),
+            Self::Throttled(after) => write!(f, "429-{after:?}"),
+            Self::Garbage { name, .. } => write!(f, "garbage-{name}"),
+            Self::UnknownWords => f.write_str("unknown-words"),
+            Self::Lagging => f.write_str("lagging"),
+            Self::Wiped => f.write_str("wiped"),
+            Self::Forged => f.write_str("forged"),
+            Self::Recreated => f.write_str("recreated"),
+            Self::Away(side) => write!(f, "{side:?}-away"),
+            Self::Forbidden => f.write_str("forbidden"),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The invariants of faults.md that a single request can break, checked as it is sent (Azure) or as
+//! it takes effect (Kubernetes). The judge knows what the operator cannot: who opened what.
+
+use azure_sim::world::{Link, Opener};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use serde_json::Value;
+use signalr_private_link_core::marker::{ApprovalRecord, Marker};
+use signalr_private_link_operator::api::FINALIZER;
+
+use crate::boundary::Boundary;
+use crate::stage::{self, LINKS};
+
+fn marker(link: &Link) -> Option<Marker> {
+    Marker::parse(link.message.as_deref()?)
+}
+
+fn by_uid(boundary: &Boundary, uid: &str) -> Option<Value> {
+    let mut found = None;
+    boundary.kubernetes.visit(LINKS, |object| {
+        if object["metadata"]["uid"] == uid {
+            found = Some(object.clone());
+        }
+    });
+    found
+}
+
+fn finalized(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|all| all.iter().any(|f| f == FINALIZER))
+}
+
+fn deleting(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// A request to Azure leaves the process.
+pub fn azure(boundary: &Boundary, request: &Request<Bytes>) {
+    let path = request.uri().path().to_ascii_lowercase();
+    let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+    match (
+        request.method(),
+        path.contains("/sharedprivatelinkresources/"),
+        path.contains("/privateendpointconnections/"),
+    ) {
+        (&Method::GET, ..) => {}
+        (&Method::PUT, true, _) => put_link(boundary, &path, &body),
+        (&Method::DELETE, true, _) => delete_link(boundary, &path),
+        (&Method::PUT, _, true) => decide(boundary, &path, &body),
+        _ if path.contains("/oauth2/") => {}
+        (method, ..) => boundary.problem(format!("a request that the operator has no reason to make: {method} {path}")),
+    }
+}
+
+fn put_link(boundary: &Boundary, path: &str, body: &Value) {
+    let message = body["properties"]["requestMessage"].as_str().unwrap_or_default();
+    let Some(own) = Marker::parse(message) else {
+        return boundary.problem("a link is put without a marker");
+    };
+    match by_uid(boundary, &own.uid) {
+        Some(object) if !finalized(&object) => boundary.problem("S7: a link is put before the finalizer is durable"),
+        Some(object) if deleting(&object) => boundary.problem("S16: a link is put for an object that is being deleted"),
+        Some(object) if object["spec"]["managementPolicy"] == "ObserveOnly" => {
+            boundary.problem("a link is put for an object that only observes");
+        }
+        Some(_) => {}
+        None if boundary.calls().just_torn() => {}
+        None => boundary.problem("S16: a link is put for an object that is gone"),
+    }
+    if let Some(there) = boundary.azure.look(|world| world.link(path).cloned()) {
+        let own_and_failed = marker(&there).is_some_and(|m| m.uid == own.uid)
+            && matches!(there.provisioning.as_str(), "Failed" | "Canceled");
+        if !own_and_failed {
+            boundary.problem(format!("S5: a link is put over one that is {}", there.provisioning));
+        }
+    }
+}
+
+fn delete_link(boundary: &Boundary, path: &str) {
+    let Some(there) = boundary.azure.look(|world| world.link(path).cloned()) else {
+        return;
+    };
+    match marker(&there).and_then(|marker| by_uid(boundary, &marker.uid)) {
+        None if boundary.calls().just_torn() => {}
+        None => boundary.problem("S4: a DELETE of a link that belongs to no object"),
+        Some(object) if object["spec"]["managementPolicy"] == "ObserveOnly" => {
+            boundary.problem("S4: a DELETE for an object that only observes");
+        }
+        Some(_) => {}
+    }
+}
+
+fn decide(boundary: &Boundary, path: &str, body: &Value) {
+    let state = &body["properties"]["privateLinkServiceConnectionState"];
+    let (connection, opener) = boundary.azure.look(|world| {
+        let connection = world.connection(path).cloned();
+        let opener = connection.as_ref().and_then(|c| match &c.opened_by {
+            Opener::Link(id) => world.link(id).and_then(marker),
+            _ => None,
+        });
+        (connection, opener)
+    });
+    let Some(connection) = connection else {
+        return boundary.problem("S2: a write to a connection that does not exist");
+    };
+    let record = ApprovalRecord::parse(state["description"].as_str().unwrap_or_default());
+    match state["status"].as_str() {
+        Some("Approved") => {
+            if connection.status.as_deref() != Some("Pending") {
+                boundary.problem(format!("S2: an approval of a connection that is {:?}", connection.status));
+            }
+            let own = record.is_some_and(|r| opener.is_some_and(|m| m.uid == r.uid));
+            if !own && !boundary.stranger_may_slip {
+                boundary.problem("S1: an approval of a connection that is not the object's own");
+            }
+        }
+        Some("Rejected") => {
+            let ours = ApprovalRecord::parse(connection.description.as_deref().unwrap_or_default());
+            if ours.is_none() {
+                boundary.problem("S2: a revocation of what the operator did not approve");
+            }
+        }
+        other => boundary.problem(format!("a connection is set to {other:?}")),
+    }
+}
+
+/// A request to the API server takes effect.
+pub fn kubernetes(
+    boundary: &Boundary,
+    request: &Request<Bytes>,
+    apply: impl FnOnce() -> Response<Bytes>,
+) -> Response<Bytes> {
+    if request.method() == Method::GET {
+        return apply();
+    }
+    let path = request.uri().path();
+    // The header of every token.
+    if String::from_utf8_lossy(request.body()).contains("eyJ") {
+        boundary.problem("S12: a token is written to Kubernetes");
+    }
+    if path.ends_with("/events") || path.contains("/events/") {
+        return apply();
+    }
+    let status = path.ends_with("/status");
+    let name = path.trim_end_matches("/status").rsplit('/').next().unwrap_or_default();
+    let read = || boundary.kubernetes.look(LINKS, stage::NAMESPACE, name, Value::clone);
+    let before = read();
+    let answer = apply();
+    let after = read();
+    if request.method() != Method::PATCH || !path.contains(LINKS) {
+        boundary.problem(format!("S10: {} {path}", request.method()));
+    }
+    let Some(before) = before.filter(|_| answer.status().is_success()) else {
+        return answer;
+    };
+    if let Some(after) = &after {
+        for field in ["spec", "apiVersion", "kind"] {
+            if before[field] != after[field] {
+                boundary.problem(format!("S10: {field} was changed"));
+            }
+        }
+        for field in ["labels", "annotations", "ownerReferences"] {
+            if before["metadata"][field] != after["metadata"][field] {
+                boundary.problem(format!("S10: metadata.{field} was changed"));
+            }
+        }
+        let others = |object: &Value| {
+            let all = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+            all.into_iter().filter(|f| f != FINALIZER).collect::<Vec<_>>()
+        };
+        if others(&before) != others(after) {
+            boundary.problem("S10: a finalizer of somebody else's was changed");
+        }
+        if status {
+            judge_status(boundary, &before, after);
+        }
+    }
+    if finalized(&before) && !after.as_ref().is_some_and(finalized) && !deleting(&before) {
+        boundary.problem("S8: the finalizer of a live object was removed");
+    }
+    answer
+}
+
+fn judge_status(boundary: &Boundary, before: &Value, after: &Value) {
+    let generation = |object: &Value| object["status"]["observedGeneration"].as_i64().unwrap_or_default();
+    if generation(after) < generation(before)
+        || generation(after) > after["metadata"]["generation"].as_i64().unwrap_or(0)
+    {
+        boundary.problem(format!("S15: observedGeneration {} after {}", generation(after), generation(before)));
+    }
+    let conditions = |object: &Value| object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let was = conditions(before);
+    for condition in conditions(after) {
+        let text = |name: &str| condition[name].as_str().unwrap_or_default();
+        let reason = text("reason");
+        let well_formed = reason.starts_with(|c: char| c.is_ascii_alphabetic())
+            && reason.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && matches!(text("status"), "True" | "False" | "Unknown")
+            && text("message").len() <= 32768
+            && !text("lastTransitionTime").is_empty();
+        if !well_formed {
+            boundary.problem(format!("S15: {condition}"));
+        }
+        let earlier = was.iter().find(|c| c["type"] == condition["type"]);
+        if let Some(earlier) = earlier
+            && earlier["status"] == condition["status"]
+            && earlier["lastTransitionTime"] != condition["lastTransitionTime"]
+        {
+            boundary.problem(format!("S15: lastTransitionTime of {} changed without a flip", condition["type"]));
+        }
+        if text("type") == "Ready" && text("status") == "True" {
+            let id = stage::link_id(after);
+            let truth = boundary.azure.look(|world| world.link(&id).cloned());
+            let holds = truth
+                .as_ref()
+                .is_some_and(|link| link.provisioning == "Succeeded" && link.status.as_deref() == Some("Approved"));
+            if !holds {
+                boundary.problem(format!("S6: Ready is True, and SignalR says {truth:?}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The shell's sweep: the shipped shell, with the real kube client and the real ARM client, against
+//! an API server and Azure in this process, with time paused. In every scenario each call that the
+//! operator makes meets each fault once. Then the faults stop, and the object has to become what
+//! the scenario expects within a bounded number of passes, with no invariant broken on the way, and
+//! rest there: one more pass writes nothing.
+//!
+//! `SCENARIO=<name>` and `CALL=<n>` choose cells, `SHOW=1` prints what happened in them.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod boundary;
+mod circumstances;
+mod fault;
+mod judge;
+mod life;
+mod process;
+mod rows;
+mod scenarios;
+mod stage;
+mod sweep;
+
+/// The fake API server is what the real one is: the same suite runs against that in `e2e`.
+#[test]
+fn the_fake_api_server_passes_the_suite_of_the_real_one() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let fake = std::sync::Arc::new(testkit::fake_kubernetes::FakeKubernetes::default());
+        let client = testkit::kube_client::kube_client(move |request| {
+            let answer = fake.handle(&request);
+            async move { Ok(answer) }
+        });
+        testkit::kubernetes_suite::run(&client).await.unwrap();
+    });
+}

@@ -1,0 +1,124 @@
+//! The operator's process: everything it remembers, made anew after every crash.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+use azure_core::error::{Error, ErrorKind};
+use bytes::Bytes;
+use http::{Request, Response};
+use kube::runtime::events::{Recorder, Reporter};
+use serde::Deserialize as _;
+use signalr_private_link_core::desired::Limits;
+use signalr_private_link_operator::api::SignalRSharedPrivateLink;
+use signalr_private_link_operator::azure::{ArmClient, Lost, TokenSource, Transport};
+use signalr_private_link_operator::kubernetes::Objects;
+use signalr_private_link_operator::metrics::Metrics;
+use signalr_private_link_operator::reconcile::{Context, Lanes, Memories, ObjectKey, Orphans, Seen, Turns};
+use testkit::kube_client::kube_client;
+use tokio::sync::mpsc;
+
+use crate::boundary::{Boundary, ENDPOINT, Side};
+use crate::circumstances::Circumstances;
+
+/// The network between the ARM client and Azure.
+struct Wire(Arc<Boundary>);
+
+#[async_trait::async_trait]
+impl Transport for Wire {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Lost> {
+        let sent = self.0.clone().send(Side::Azure, request).await;
+        sent.map_err(|broken| Lost { sent: true, why: broken.to_string() })
+    }
+}
+
+/// A credential that asks the token endpoint as azure_identity does, over the same network. (That
+/// one's own transport has its tests in `e2e`, over TLS.)
+struct Credential(Arc<Boundary>);
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credential")
+    }
+}
+
+#[async_trait::async_trait]
+impl TokenCredential for Credential {
+    async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+        let failed = |why: String| Error::with_message(ErrorKind::Credential, why);
+        let config = azure_sim::Config::preset();
+        let form = format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}&scope=https%3A%2F%2Fmanagement.azure.com%2F.default",
+            config.client_id, config.client_secret
+        );
+        let request = Request::post(format!("{ENDPOINT}/{}/oauth2/v2.0/token", config.tenant_id))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Bytes::from(form));
+        let request = request.map_err(|error| failed(error.to_string()))?;
+        let answer = self.0.clone().send(Side::Azure, request).await.map_err(|broken| failed(broken.to_string()))?;
+        let body: serde_json::Value =
+            serde_json::from_slice(answer.body()).map_err(|error| failed(error.to_string()))?;
+        let token = body["access_token"].as_str().ok_or_else(|| failed(format!("{}: {body}", answer.status())))?;
+        let expires = SystemTime::now() + Duration::from_secs(86_400);
+        Ok(AccessToken::new(token.to_owned(), expires.into()))
+    }
+}
+
+fn an_hour_ahead() -> jiff::Timestamp {
+    azure_sim::clock::now() + jiff::SignedDuration::from_hours(1)
+}
+
+/// One process.
+pub struct Process {
+    pub context: Arc<Context>,
+    pub woken: mpsc::UnboundedReceiver<ObjectKey>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Process {
+    pub fn start(boundary: &Arc<Boundary>, circumstances: Circumstances) -> Self {
+        let network = boundary.clone();
+        let client = kube_client(move |request| {
+            let network = network.clone();
+            async move { Ok(network.send(Side::Kubernetes, request).await?) }
+        });
+        let metrics = Arc::new(Metrics::default());
+        let credentials = boundary.clone();
+        let make =
+            move || -> anyhow::Result<Arc<dyn TokenCredential>> { Ok(Arc::new(Credential(credentials.clone()))) };
+        let scope = "https://management.azure.com/.default".to_owned();
+        let tokens = TokenSource::new(Box::new(make), scope, Arc::new(Mutex::new(None)));
+        let endpoint = ENDPOINT.parse().unwrap();
+        let arm = Arc::new(ArmClient::new(Wire(boundary.clone()), endpoint, tokens, metrics.clone()));
+        let (wake, woken) = mpsc::unbounded_channel();
+        let cache = boundary.clone();
+        let seen: Seen = Arc::new(move |visit: &mut dyn FnMut(&SignalRSharedPrivateLink)| {
+            cache.watched(circumstances.stale_cache, |object| {
+                if let Ok(object) = SignalRSharedPrivateLink::deserialize(object) {
+                    visit(&object);
+                }
+            });
+        });
+        let reporter = Reporter { controller: "sweep".to_owned(), instance: None };
+        let context = Context {
+            objects: Objects::new(client.clone()),
+            events: Recorder::new(client, reporter),
+            arm,
+            links: Default::default(),
+            connections: Default::default(),
+            limits: Limits::REAL,
+            clock: if circumstances.clock_ahead { an_hour_ahead } else { azure_sim::clock::now },
+            jitter: || 0.5,
+            turns: Turns::new(wake.clone(), 32),
+            lanes: Lanes::new(wake, 1.0),
+            memories: Memories::default(),
+            seen,
+            sees_all: true,
+            orphans: Orphans::default(),
+            metrics: metrics.clone(),
+        };
+        boundary.restarted();
+        Self { context: Arc::new(context), woken, metrics }
+    }
+}

@@ -1,0 +1,117 @@
+//! The rows of the sweep, by the names of the faults that the operator has to survive.
+
+use serde_json::Value;
+
+use crate::boundary::Side;
+use crate::circumstances::{Circumstances, Watch};
+use crate::fault::{Fault, RetryAfter};
+use crate::scenarios::{ONE, Scenario, scenario};
+use crate::stage::Stage;
+use crate::sweep::{every, one_of, special, usual, whole};
+
+macro_rules! rows {
+    ($($(#[$doc:meta])* $name:ident: $run:ident($($argument:expr),* $(,)?);)*) => {
+        /// How many there are.
+        pub const ROWS: usize = [$(stringify!($name)),*].len();
+        $(
+            $(#[$doc])*
+            #[test]
+            fn $name() {
+                $run(stringify!($name), $($argument),*);
+            }
+        )*
+    };
+}
+
+const fn status(status: u16, code: &'static str) -> Fault {
+    Fault::Status { status, code, applied: false }
+}
+
+const fn garbage(name: &'static str, body: &'static str) -> Fault {
+    Fault::Garbage { name, body }
+}
+
+fn watch(watch: Watch) -> Circumstances {
+    Circumstances { watch, ..Circumstances::default() }
+}
+
+const GARBAGE: &[Fault] = &[
+    garbage("truncated", "{\"id\": \"/subscriptions/000"),
+    garbage("empty", ""),
+    garbage("html", "<html><body>We'll be back soon</body></html>"),
+    garbage("null", "null"),
+    garbage("nul", "\0\0\0\0\0\0\0\0"),
+];
+
+rows! {
+    crash: every(&[Fault::CrashBefore, Fault::CrashAfter]);
+    answer_lost_though_applied: every(&[Fault::Reset { applied: true }]);
+    answer_lost_not_applied: every(&[Fault::Reset { applied: false }]);
+    hung_socket: one_of(&[Fault::Hang { applied: false }, Fault::Hang { applied: true }]);
+    applied_late: every(&[Fault::Late]);
+    refused: one_of(&[status(401, "ExpiredAuthenticationToken"), status(403, "AuthorizationFailed")]);
+    conflict_409: every(&[status(409, "Conflict")]);
+    precondition_failed_412: every(&[status(412, "PreconditionFailed")]);
+    retry_after_in_seconds: every(&[Fault::Throttled(RetryAfter::Seconds(17))]);
+    errors_500_502_503_504: one_of(&[
+        status(500, "InternalServerError"),
+        Fault::Status { status: 502, code: "BadGateway", applied: true },
+        status(503, "ServiceUnavailable"),
+        status(504, "GatewayTimeout"),
+    ]);
+    garbage_body: one_of(GARBAGE);
+    unknown_enum_values: every(&[Fault::UnknownWords]);
+
+    /// Five processes in a row die at their first request.
+    crash_loop: usual(&[Fault::CrashBefore], 5);
+    panic_in_one_pass: usual(&[Fault::Panic], 1);
+    connection_reset: usual(&[Fault::Reset { applied: false }, Fault::Reset { applied: true }], 3);
+    retry_after_as_a_date: usual(&[Fault::Throttled(RetryAfter::Date(17))], 1);
+    retry_after_absurd: usual(&[Fault::Throttled(RetryAfter::Seconds(999_999))], 1);
+    retry_after_absent: usual(&[Fault::Throttled(RetryAfter::Absent)], 1);
+    truncated_body: usual(&GARBAGE[..1], 1);
+    empty_body: usual(&GARBAGE[1..2], 1);
+    html_body: usual(&GARBAGE[2..3], 1);
+    null_filled_body: usual(&GARBAGE[3..], 1);
+
+    stale_cache: whole(Circumstances { stale_cache: true, ..Circumstances::default() });
+    dropped_events: whole(watch(Watch::Dropping));
+    duplicated_events: whole(watch(Watch::Duplicating));
+    reordered_events: whole(watch(Watch::Reordering));
+    relist_after_410: whole(watch(Watch::Relisting));
+    /// With it, where the object is new: time travel to an earlier uid and its deletion.
+    lagging_api_server: usual(&[Fault::Lagging], 1);
+    recreated_under_the_same_name: special(Fault::Recreated, recreations());
+    status_wiped: usual(&[Fault::Wiped], 1);
+    status_forged: usual(&[Fault::Forged], 1);
+    api_server_away_for_30_minutes: usual(&[Fault::Away(Side::Kubernetes)], 1);
+    azure_away_for_30_minutes: usual(&[Fault::Away(Side::Azure)], 1);
+    permission_lost_and_restored: usual(&[Fault::Forbidden], 1);
+
+    clock_skew: whole(Circumstances { clock_ahead: true, ..Circumstances::default() });
+}
+
+/// What may come of an object that somebody tore away, finalizer and all, and made anew: its
+/// namesake never takes, deletes or finalizes what was the other one's.
+fn recreations() -> Vec<Scenario> {
+    fn rests(stage: &Stage) -> Result<(), String> {
+        let reason = stage.reason(ONE);
+        match reason.as_str() {
+            "PendingApproval" | "Approved" | "AlreadyExists" | "gone" => Ok(()),
+            _ => Err(reason),
+        }
+    }
+    let manual = scenario(|s| s.create(ONE, Value::Null), rests);
+    let automatic = scenario(
+        |s| {
+            s.permit();
+            s.automatic(ONE);
+        },
+        rests,
+    );
+    let deleted = scenario(|s| s.create(ONE, Value::Null), rests)
+        .then(|s| matches!(s.reason(ONE).as_str(), "PendingApproval" | "AlreadyExists"), |s| s.delete(ONE));
+    [("manual", manual), ("automatic", automatic), ("deleted", deleted)]
+        .map(|(name, scenario)| Scenario { name, ..scenario.leaving_link() })
+        .into()
+}

@@ -1,0 +1,182 @@
+//! What SignalR, and people on its side, may do.
+
+use serde_json::json;
+use signalr_private_link_operator::api::RECREATE_ANNOTATION;
+use testkit::azure;
+
+use super::{ONE, Scenario, approve, automatic, edited, left, manual, pending, plant, ready, scenario, works};
+use crate::stage::{SIGNALR, Stage};
+
+super::scenarios! {
+    busy_while_it_says_succeeded,
+    updating_for_minutes,
+    lro_that_never_ends,
+    lro_failed_then_healed,
+    lro_canceled_then_recreated,
+    link_deleted_from_outside,
+    link_edited_from_outside,
+    link_replaced_from_outside,
+    signalr_deleted_and_recreated,
+    sku_without_links,
+    replicas,
+    policy_denial,
+    quota_used_up,
+    two_objects_one_link,
+}
+
+fn signalr(stage: &Stage, change: serde_json::Value) {
+    let mut body = json!({"resourceId": azure::signalr(SIGNALR)});
+    body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    stage.control("PATCH", "/signalr", &body);
+}
+
+fn waits_for_signalr(stage: &Stage) -> bool {
+    stage.reason(ONE) == "WaitingForSignalR"
+}
+
+fn busy_while_it_says_succeeded() -> Scenario {
+    let setup = |s: &Stage| {
+        signalr(s, json!({"busyForMs": 150_000}));
+        manual(s);
+    };
+    scenario(setup, works).then(pending, approve)
+}
+
+fn updating_for_minutes() -> Scenario {
+    let setup = |s: &Stage| {
+        signalr(s, json!({"provisioningState": "Updating"}));
+        manual(s);
+    };
+    scenario(setup, works)
+        .then(waits_for_signalr, |s| signalr(s, json!({"provisioningState": "Succeeded"})))
+        .then(pending, approve)
+}
+
+fn outcome(stage: &Stage, outcome: &str) {
+    let body = json!({"id": Stage::azure_id(ONE), "outcome": outcome, "code": "InternalError", "message": "a bad day"});
+    stage.control("POST", "/outcomes", &body);
+}
+
+fn lro_that_never_ends() -> Scenario {
+    let setup = |s: &Stage| {
+        outcome(s, "Never");
+        manual(s);
+    };
+    scenario(setup, |s| s.says(ONE, "OperationTimedOut"))
+}
+
+fn failed(stage: &Stage) -> bool {
+    stage.reason(ONE) == "OperationFailed" && stage.provisioning(ONE) != "Succeeded"
+}
+
+fn lro_failed_then_healed() -> Scenario {
+    let setup = |s: &Stage| {
+        outcome(s, "Failed");
+        automatic(s);
+    };
+    scenario(setup, works).then(failed, |s| outcome(s, "Succeeded"))
+}
+
+fn lro_canceled_then_recreated() -> Scenario {
+    let setup = |s: &Stage| {
+        outcome(s, "Canceled");
+        automatic(s);
+    };
+    scenario(setup, works).then(failed, |s| {
+        outcome(s, "Succeeded");
+        s.annotate(ONE, RECREATE_ANNOTATION, "1");
+    })
+}
+
+fn link_deleted_from_outside() -> Scenario {
+    scenario(automatic, works)
+        .then(ready, |s| {
+            s.control("POST", "/links/delete", &json!({"id": Stage::azure_id(ONE)}));
+        })
+        .usual()
+}
+
+fn link_edited_from_outside() -> Scenario {
+    scenario(manual, |s| s.says(ONE, "AlreadyExists"))
+        .then(pending, |s| edited(s, json!({"privateLinkResourceId": azure::vault("another-kv")})))
+}
+
+/// Somebody else's link of the same name stands there now, and is theirs.
+fn link_replaced_from_outside() -> Scenario {
+    let theirs = |s: &Stage| {
+        s.says(ONE, "AlreadyExists")?;
+        let message = s.link(ONE).and_then(|link| link.message).unwrap_or_default();
+        if message == "theirs" { Ok(()) } else { Err(format!("the link says {message}")) }
+    };
+    scenario(manual, theirs).then(pending, |s| {
+        s.control("POST", "/links/delete", &json!({"id": Stage::azure_id(ONE)}));
+        plant(s, "theirs");
+    })
+}
+
+fn signalr_deleted_and_recreated() -> Scenario {
+    scenario(automatic, works)
+        .then(ready, |s| {
+            s.control("DELETE", "/signalr", &json!({"resourceId": azure::signalr(SIGNALR)}));
+        })
+        .then(
+            |s| s.reason(ONE) == "SignalRNotFound",
+            |s| {
+                s.control("POST", "/signalr", &json!({"resourceId": azure::signalr(SIGNALR)}));
+            },
+        )
+}
+
+fn sku_without_links() -> Scenario {
+    let setup = |s: &Stage| {
+        signalr(s, json!({"sku": "Free_F1"}));
+        manual(s);
+    };
+    scenario(setup, works)
+        .then(|s| s.reason(ONE) == "InvalidSpec", |s| signalr(s, json!({"sku": "Standard_S1"})))
+        .then(pending, approve)
+}
+
+fn replicas() -> Scenario {
+    let setup = |s: &Stage| {
+        s.control("POST", "/signalr", &json!({"resourceId": azure::signalr(SIGNALR), "replicas": ["eu"]}));
+        automatic(s);
+    };
+    scenario(setup, |s| s.says(ONE, "ApprovalAmbiguous"))
+}
+
+/// Creations are refused so until the object gives this reason.
+fn refused(refuse: fn(&Stage), when: fn(&Stage) -> bool) -> Scenario {
+    scenario(refuse, works).then(when, Stage::relent).then(pending, approve)
+}
+
+fn policy_denial() -> Scenario {
+    let refuse = |s: &Stage| {
+        s.refuse("PUT sharedprivatelinkresources/one", 403, "RequestDisallowedByPolicy");
+        manual(s);
+    };
+    refused(refuse, |s| s.reason(ONE) == "PolicyDenied")
+}
+
+fn quota_used_up() -> Scenario {
+    let refuse = |s: &Stage| {
+        s.refuse("PUT sharedprivatelinkresources/one", 409, "QuotaExceeded");
+        manual(s);
+    };
+    refused(refuse, |s| s.reason(ONE) == "OperationFailed")
+}
+
+fn two_objects_one_link() -> Scenario {
+    let setup = |s: &Stage| {
+        manual(s);
+        s.create("second", json!({"azureName": ONE.to_uppercase()}));
+    };
+    let second = |s: &Stage| {
+        s.says(ONE, "gone")?;
+        s.says("second", "Approved")?;
+        left(s)
+    };
+    scenario(setup, second)
+        .then(|s| pending(s) && s.reason("second") == "OwnershipConflict", |s| s.delete(ONE))
+        .then(|s| s.reason("second") == "PendingApproval" && !s.connections().is_empty(), approve)
+}

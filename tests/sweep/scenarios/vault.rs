@@ -1,0 +1,88 @@
+//! What happens on the vault's side: its owner, its life, and strangers.
+
+use serde_json::json;
+use signalr_private_link_operator::api::RECREATE_ANNOTATION;
+use testkit::azure;
+
+use super::{ONE, Scenario, approve, automatic, copy, manual, pending, ready, scenario, works};
+use crate::stage::{Stage, VAULT};
+
+super::scenarios! {
+    rejected_then_recreated,
+    removed_by_the_owner,
+    soft_deleted_then_recovered_without_role_assignments,
+    recreated_by_another_owner,
+    approval_that_never_reaches_signalr,
+    copied_request,
+    slipped_stranger,
+}
+
+fn rejected_then_recreated() -> Scenario {
+    scenario(manual, works)
+        .then(pending, |s| s.owner("reject", ONE))
+        .then(|s| s.reason(ONE) == "Rejected", |s| s.annotate(ONE, RECREATE_ANNOTATION, "1"))
+        .then(pending, approve)
+}
+
+fn removed_by_the_owner() -> Scenario {
+    scenario(manual, |s| s.says(ONE, "Disconnected")).then(pending, approve).then(ready, |s| {
+        let connection = s.connections().remove(0);
+        s.control("POST", "/connections/remove", &json!({"id": Stage::connection_id(&connection)}));
+    })
+}
+
+fn vault(stage: &Stage, method: &str) {
+    stage.control(method, "/vaults", &json!({"resourceId": azure::vault(VAULT)}));
+}
+
+/// Recovered, the vault lacks its role assignments and the request.
+fn soft_deleted_then_recovered_without_role_assignments() -> Scenario {
+    scenario(automatic, works)
+        .then(|s| s.provisioning(ONE) == "Succeeded", |s| vault(s, "DELETE"))
+        .then(
+            |s| s.reason(ONE) == "KeyVaultNotFound" || s.reason(ONE) == "Disconnected",
+            |s| {
+                vault(s, "POST");
+                s.grant(&["Microsoft.SignalRService/*"]);
+                s.annotate(ONE, RECREATE_ANNOTATION, "1");
+            },
+        )
+        .then(|s| s.reason(ONE) == "ApprovalNotAuthorized", |s| s.grant(&[]))
+}
+
+/// What was approved once is not approved again by itself: the vault is somebody else's.
+fn recreated_by_another_owner() -> Scenario {
+    scenario(automatic, |s| s.says(ONE, "Disconnected")).then(ready, |s| {
+        vault(s, "DELETE");
+        vault(s, "POST");
+    })
+}
+
+fn taken_back(stage: &Stage) -> Result<(), String> {
+    stage.says(ONE, "ApprovalUnconfirmed")?;
+    let all = stage.connections().iter().all(|c| c.status.as_deref() == Some("Rejected"));
+    if all { Ok(()) } else { Err("a connection is still approved".to_owned()) }
+}
+
+fn approval_that_never_reaches_signalr() -> Scenario {
+    let setup = |s: &Stage| {
+        s.control("PATCH", "/timings", &json!({"propagationMs": 3_600_000 * 24}));
+        automatic(s);
+    };
+    scenario(setup, taken_back)
+}
+
+fn copied_request() -> Scenario {
+    scenario(automatic, |s| s.says(ONE, "ApprovalAmbiguous")).then(|s| !s.connections().is_empty(), copy)
+}
+
+/// T3: our request comes late, the copy is alone in both lists and its endpoint is where SignalR's
+/// are. SignalR never confirms, and the approval is taken back.
+fn slipped_stranger() -> Scenario {
+    let setup = |s: &Stage| {
+        s.control("PATCH", "/timings", &json!({"appearMs": 3_600_000 * 24}));
+        automatic(s);
+    };
+    let slipped = scenario(setup, taken_back).then(|s| s.provisioning(ONE) == "Succeeded", copy);
+    Scenario { stranger_may_slip: true, ..slipped }
+}
