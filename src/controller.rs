@@ -12,7 +12,7 @@ use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, watcher};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource as _};
 use signalr_private_link_core::desired::Limits;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -157,7 +157,7 @@ async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Ar
         .reflect(writer)
         .inspect(move |event| {
             if let Ok(watcher::Event::Delete(gone)) = event {
-                forgotten.forget(&key(gone));
+                forgotten.forget(&key(gone), gone.meta().uid.as_deref());
             }
             link_changed.notify_one();
         })

@@ -22,9 +22,12 @@ fn status(truth: Truth) -> ConditionStatus {
     }
 }
 
-/// The value of the annotation that asks to look now; the operator's own goes before Flux's.
+/// The value of the annotation that asks to look now. Of the operator's own and Flux's, which waits
+/// for its value, it is the later one: both tools write times.
 fn requested_reconcile(object: &SignalRSharedPrivateLink) -> Option<String> {
-    [RECONCILE_ANNOTATION, FLUX_RECONCILE_ANNOTATION].iter().find_map(|name| object.annotations().get(*name)).cloned()
+    let annotations = [RECONCILE_ANNOTATION, FLUX_RECONCILE_ANNOTATION];
+    let values = annotations.iter().filter_map(|name| object.annotations().get(*name));
+    values.max_by_key(|value| (value.parse::<Timestamp>().ok(), *value)).cloned()
 }
 
 /// The status after a pass at `now`. `unconfirmed` says that a Ready that could not be confirmed
@@ -254,6 +257,20 @@ mod tests {
         let unknown = after(&ready, &blip, true);
         assert_eq!(condition(&unknown, "Ready"), is("Unknown", "TransientError"));
         assert_eq!(condition(&unknown, "Reconciling"), is("True", "TransientError"));
+    }
+
+    #[test]
+    fn of_two_requests_to_look_now_the_later_one_is_echoed() {
+        let echo = |own: &str, flux: &str| {
+            let mut object = object();
+            let annotations = [(RECONCILE_ANNOTATION, own), (FLUX_RECONCILE_ANNOTATION, flux)];
+            object.metadata.annotations = Some(annotations.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+            requested_reconcile(&object)
+        };
+        let (early, late) = ("2026-11-24T09:00:00+02:00", "2026-11-24T08:00:00Z");
+        assert_eq!(echo(early, late).as_deref(), Some(late));
+        assert_eq!(echo(late, early).as_deref(), Some(late));
+        assert_eq!(echo("again", early).as_deref(), Some(early));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use jiff::Timestamp;
 use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
-use signalr_private_link_core::message::safe;
+use signalr_private_link_core::message::{duration, safe};
 use signalr_private_link_core::{ArmError, Failure};
 
 use super::error::{code_and_message, date, retry_after};
@@ -203,10 +203,18 @@ impl ArmClient {
         if (200..300).contains(&status) {
             return Ok(Answer { status, date: date(&headers), operation: operation(&headers), body });
         }
-        let (code, message) = code_and_message(status, &body);
+        let (code, mut message) = code_and_message(status, &body);
         let mut failure = Failure::classify(status, &code, retry_after(&headers));
         if let Failure::Throttled(after) = failure {
-            failure = Failure::Throttled(Some(self.gates.close(&about.subscription, bucket, after)));
+            let closed = self.gates.close(&about.subscription, bucket, after);
+            if let Some(asked) = after.filter(|asked| *asked > closed) {
+                message = format!(
+                    "{message} (Retry-After asks for {}, which is taken as {})",
+                    duration(asked),
+                    duration(closed)
+                );
+            }
+            failure = Failure::Throttled(Some(closed));
         }
         if failure == Failure::Unauthorized {
             self.tokens.refuse(&token).await;

@@ -57,6 +57,14 @@ impl From<WireLink> for Link {
     }
 }
 
+/// A 404 of something between us and ARM has no code of ARM's, and is no proof that anything is gone.
+fn not_a_verdict(error: ArmError) -> ArmError {
+    match error.failure {
+        Failure::NotFound(_) if error.code.is_empty() => ArmError { failure: Failure::Transient, ..error },
+        _ => error,
+    }
+}
+
 fn about(doing: &str, name: &str, action: &'static str, scope: &str, subscription: &str, call: CallKind) -> About {
     About {
         doing: format!("{doing} {name}"),
@@ -187,7 +195,7 @@ impl ArmClient {
         let mut url = first;
         let mut items = Vec::new();
         for _ in 0..MOST {
-            let (page, date): (Page<T>, _) = self.get(url, about).await?;
+            let (page, date): (Page<T>, _) = self.get(url, about).await.map_err(not_a_verdict)?;
             let Some(value) = page.value else {
                 return Err(about.error(
                     Failure::Transient,

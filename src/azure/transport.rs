@@ -70,7 +70,14 @@ impl Transport for reqwest::Client {
         let request = reqwest::Request::try_from(request).map_err(|error| lost(&error, false))?;
         let mut answer = self.execute(request).await.map_err(|e| lost(&e, !e.is_connect() && !e.is_builder()))?;
         let mut body = BytesMut::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|e| lost(&e, true))? {
+        loop {
+            let chunk = match answer.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                // A refusal counts with what there is of it: its Retry-After has to be kept.
+                Err(_) if !answer.status().is_success() => break,
+                Err(error) => return Err(lost(&error, true)),
+            };
             if body.len() + chunk.len() > MAX_BODY {
                 let why = format!("ARM's answer is longer than {} MiB", MAX_BODY / 1024 / 1024);
                 return Err(Lost { sent: true, why });

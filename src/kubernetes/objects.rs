@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use signalr_private_link_core::observed::Permissions;
+use signalr_private_link_core::{ArmError, Failure};
 
 use crate::api::{
     self, ApprovalPolicy, ApprovalPolicyStatus, FINALIZER, SignalRSharedPrivateLink, SignalRSharedPrivateLinkStatus,
@@ -35,6 +36,22 @@ pub enum KubeFailure {
     /// Anything else; the next pass tries again.
     #[error("{0}")]
     Other(String),
+}
+
+impl KubeFailure {
+    /// The failure as decisions read one of ARM's: it goes by, or its words say what to do.
+    #[must_use]
+    pub fn to_arm(&self, doing: &str) -> ArmError {
+        ArmError {
+            failure: Failure::Transient,
+            code: "".into(),
+            message: format!("the API server: {self}").into(),
+            doing: doing.into(),
+            action: "",
+            scope: "".into(),
+            caller: None,
+        }
+    }
 }
 
 impl From<kube::Error> for KubeFailure {

@@ -51,9 +51,9 @@ pub(super) async fn execute(
     action: &Action,
 ) -> Outcome {
     let parent = match action {
-        Action::AddFinalizer => return kubernetes(context.objects.add_finalizer(object).await),
+        Action::AddFinalizer => return kubernetes("adding the finalizer", context.objects.add_finalizer(object).await),
         Action::RemoveFinalizer => {
-            return kubernetes(context.objects.remove_finalizer(object).await);
+            return kubernetes("removing the finalizer", context.objects.remove_finalizer(object).await);
         }
         Action::PutLink { .. } | Action::DeleteLink { .. } => desired.link.signalr().key().to_owned(),
         Action::Decide(decision) => decision.connection.vault().key().to_owned(),
@@ -80,10 +80,12 @@ pub(super) async fn execute(
     }
 }
 
-fn kubernetes(result: Result<(), KubeFailure>) -> Outcome {
+/// A refusal that may last is told, not only tried again.
+fn kubernetes(doing: &str, result: Result<(), KubeFailure>) -> Outcome {
     match result {
         Ok(()) => Outcome::Applied(None),
-        Err(error) => Outcome::Changed(error.to_string()),
+        Err(error @ (KubeFailure::Changed | KubeFailure::NotFound)) => Outcome::Changed(error.to_string()),
+        Err(error) => Outcome::NotApplied(error.to_arm(doing)),
     }
 }
 
@@ -123,6 +125,10 @@ async fn put(
     begun: Instant,
 ) -> Result<Outcome, Stop> {
     same_object(context, desired).await?;
+    // Somebody else's PUT of this link may have ended so while this one waited for the lane.
+    if context.memories.late_write(key, &desired.link, false, &context.limits).0.is_some() {
+        return Stop::because("an earlier write to the link may still land");
+    }
     let (found, _) = context.arm.get_link(&desired.link).await?;
     match (&found, replaces) {
         (None, None) => {}

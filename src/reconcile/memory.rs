@@ -1,7 +1,8 @@
 //! What the process remembers per object: fences, gates and attempts. No truth (R1): a restart
 //! empties it, and that makes waits longer, never shorter.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,12 +33,14 @@ struct Entry {
     confirmed: Instant,
     confirmed_nonce: Option<Nonce>,
     revocation_tried: bool,
+    /// An approval under this incarnation of the link was told of.
+    audited: bool,
     in_progress_since: Option<Instant>,
     failed_since: Option<Instant>,
     refused_since: Option<Instant>,
     operation: Option<FollowedOperation>,
-    /// The generation and the annotations: somebody may have asked to look at once.
-    asked: (Option<i64>, BTreeMap<String, String>),
+    /// A hash of generation and annotations: somebody may have asked to look at once.
+    asked: u64,
     reason: Option<Reason>,
     attempt: u32,
 }
@@ -55,11 +58,12 @@ impl Entry {
             confirmed: Instant::now(),
             confirmed_nonce: None,
             revocation_tried: false,
+            audited: false,
             in_progress_since: None,
             failed_since: None,
             refused_since: None,
             operation: None,
-            asked: Default::default(),
+            asked: 0,
             reason: None,
             attempt: 0,
         }
@@ -95,7 +99,9 @@ impl Memories {
         if entry.uid != uid {
             *entry = Entry::new(uid, inherited);
         }
-        let asked = (object.metadata.generation, object.annotations().clone());
+        let mut hasher = DefaultHasher::new();
+        (object.metadata.generation, object.annotations()).hash(&mut hasher);
+        let asked = hasher.finish();
         if entry.asked != asked {
             entry.asked = asked;
             entry.attempt = 0;
@@ -105,9 +111,14 @@ impl Memories {
         }
     }
 
-    /// Forgets an object that is gone.
-    pub fn forget(&self, key: &ObjectKey) {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    /// Forgets an object that is gone, unless another one of its name has come since.
+    pub fn forget(&self, key: &ObjectKey, uid: Option<&str>) -> bool {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let another = entries.get(key).is_some_and(|e| uid.is_some_and(|uid| e.uid != uid && !e.uid.is_empty()));
+        if !another {
+            entries.remove(key);
+        }
+        !another
     }
 
     /// The memory as the plan sees it.
@@ -120,6 +131,7 @@ impl Memories {
             quarantine: limits.quarantine.checked_sub(started.elapsed()).filter(|left| e.inherited && !left.is_zero()),
             deleted_for: since(e.deleted_at),
             late_write: None,
+            late_write_told: false,
             sighting: None,
             unconfirmed_for: e.confirmed.elapsed(),
             in_progress_for: since(e.in_progress_since).unwrap_or_default(),
@@ -150,6 +162,11 @@ impl Memories {
     /// Notes that an approval is about to be taken back.
     pub fn revoking(&self, key: &ObjectKey) {
         self.with(key, |e| e.revocation_tried = true);
+    }
+
+    /// Notes that an approval is told of; whether it was before.
+    pub fn audited(&self, key: &ObjectKey) -> bool {
+        self.with(key, |e| std::mem::replace(&mut e.audited, true)).unwrap_or(true)
     }
 
     /// Notes which connections carry our message, and returns when each was first seen. Those
@@ -214,7 +231,10 @@ impl Memories {
 
     /// Notes that there is no such link.
     pub fn absent(&self, key: &ObjectKey) {
-        self.with(key, |e| e.deleted_at = None);
+        self.with(key, |e| {
+            e.deleted_at = None;
+            e.audited = false;
+        });
     }
 
     /// Notes a PUT or DELETE of a link whose outcome is not known. That is remembered for the link
@@ -224,15 +244,22 @@ impl Memories {
         unknown.insert(link.key().to_owned(), Instant::now());
     }
 
-    /// How long an earlier write to the link may still land (R7). `rivals` says that other objects
-    /// claim the link, for which a process before this one may have written.
-    pub fn late_write(&self, key: &ObjectKey, link: &LinkId, rivals: bool, limits: &Limits) -> Option<Duration> {
+    /// How long an earlier write to the link may still land (R7), and whether that is one of this
+    /// process. `rivals` says that other objects claim the link, for which a process before this one
+    /// may have written.
+    pub fn late_write(
+        &self,
+        key: &ObjectKey,
+        link: &LinkId,
+        rivals: bool,
+        limits: &Limits,
+    ) -> (Option<Duration>, bool) {
         let left = |since: Instant| limits.fence.checked_sub(since.elapsed()).filter(|left| !left.is_zero());
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         unknown.retain(|_, since| left(*since).is_some());
         let own = unknown.get(link.key()).copied().and_then(left);
         let inherited = rivals || self.with(key, |e| e.inherited).unwrap_or_default();
-        own.max(left(self.started).filter(|_| inherited))
+        (own.max(left(self.started).filter(|_| inherited)), own.is_some())
     }
 
     /// Compares a request that was the only match in a list, begun at `begun`, with the one seen
@@ -261,23 +288,29 @@ impl Memories {
         .flatten()
     }
 
+    /// Counts the attempts also for an object that could not be read yet.
+    pub fn expect(&self, key: &ObjectKey) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.entry(key.clone()).or_insert_with(|| Entry::new(String::new(), false));
+    }
+
     /// The next wait: counts attempts since the reason last changed. `None` as reason keeps
-    /// counting. An object that could not be read yet is counted too.
+    /// counting.
     pub fn delay(
         &self,
         key: &ObjectKey,
         reason: Option<Reason>,
         wait: impl FnOnce(u32) -> Option<Duration>,
     ) -> Option<Duration> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.entry(key.clone()).or_insert_with(|| Entry::new(String::new(), false));
-        if reason.is_some() && entry.reason != reason {
-            entry.reason = reason;
-            entry.attempt = 0;
-        }
-        let attempt = entry.attempt;
-        entry.attempt = attempt.saturating_add(1);
-        drop(entries);
-        wait(attempt)
+        let attempt = self.with(key, |e| {
+            if reason.is_some() && e.reason != reason {
+                e.reason = reason;
+                e.attempt = 0;
+            }
+            let attempt = e.attempt;
+            e.attempt = attempt.saturating_add(1);
+            attempt
+        });
+        wait(attempt.unwrap_or_default())
     }
 }

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::events::Recorder;
 use signalr_private_link_core::backoff::{self, Range};
-use signalr_private_link_core::desired::{DeletionPolicy, Desired, Limits};
+use signalr_private_link_core::desired::{DeletionPolicy, Desired, Limits, ManagementPolicy};
 use signalr_private_link_core::failure::Outcome;
 use signalr_private_link_core::observed::{Connections, Links, Observed};
 use signalr_private_link_core::reason::Wait;
@@ -96,10 +96,12 @@ pub struct Context {
 }
 
 impl Context {
-    /// Forgets an object that is gone. If it is not, its waits only become longer.
-    pub fn forget(&self, key: &ObjectKey) {
-        self.memories.forget(key);
-        self.lanes.forget(key);
+    /// Forgets an object that is gone, of this uid or of any. If it is not gone, its waits only
+    /// become longer.
+    pub fn forget(&self, key: &ObjectKey, uid: Option<&str>) {
+        if self.memories.forget(key, uid) {
+            self.lanes.forget(key);
+        }
     }
 }
 
@@ -134,10 +136,11 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
             return context.memories.delay(key, None, wait);
         }
         Ok(None) => {
-            context.forget(key);
+            context.forget(key, None);
             return None;
         }
         Err(error) => {
+            context.memories.expect(key);
             return Some(kubernetes_failed(context, key, "reading the object", &error));
         }
     };
@@ -148,7 +151,13 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
         Ok(desired) => desired,
         // A spec that nobody can read names no link; only its owner can let the object go.
         Err(_) if api::forced_to_go(&object) => {
-            let _ = context.objects.remove_finalizer(&object).await;
+            if let Err(error) = context.objects.remove_finalizer(&object).await {
+                return Some(kubernetes_failed(context, key, "removing the finalizer", &error));
+            }
+            let approved = object.status.as_ref().and_then(|status| status.approval.as_ref());
+            if approved.is_some_and(|approval| approval.approved_by.as_deref() == Some("Operator")) {
+                report::alarm(context, &object, LET_GO_UNREAD).await;
+            }
             return None;
         }
         Err(problems) if object.metadata.deletion_timestamp.is_some() => {
@@ -184,7 +193,7 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
         Some(action) => {
             let outcome = execute::execute(context, key, &object, &desired, &action).await;
             tracing::info!(object = %key, action = label, outcome = ?Brief(&outcome), "acted");
-            report::audit(context, &object, &action, &outcome).await;
+            report::audit(context, key, &object, &action, &outcome).await;
             if let (Some(alarm), Outcome::Applied(_)) = (&plan.alarm, &outcome) {
                 report::alarm(context, &object, alarm).await;
             }
@@ -192,8 +201,13 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
         }
     };
     let Plan { report, again, .. } = concluded;
+    if again == Again::Never {
+        context.forget(key, object.metadata.uid.as_deref());
+        return None;
+    }
     match report {
         Some(said) => {
+            report::audit_found(context, key, &object, &said).await;
             let unconfirmed = observed.memory.unconfirmed_for;
             let limit = context.limits.unconfirmed.max(desired.sync_period.mul_f64(context.limits.pace * 2.0));
             if said.reason == Reason::Approved {
@@ -205,6 +219,9 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
         None => context.memories.delay(key, None, |attempt| delay(context, &desired, None, again, attempt)),
     }
 }
+
+/// What somebody has to look at after an object was let go by force that could not be read.
+const LET_GO_UNREAD: &str = "The object was let go by force, and could not be read: whether SignalR confirmed the connection that the operator approved for it is not known. Check the vault's private endpoint connections.";
 
 /// Why an object whose ids cannot be read is not let go, and the way out.
 fn names_no_link(object: &SignalRSharedPrivateLink, problems: &[String]) -> String {
@@ -238,7 +255,8 @@ fn still_seen(context: &Context, key: &ObjectKey) -> bool {
 /// Deleting the definition deletes every object, and is no wish to delete links: such an object is
 /// let go, and Azure stays as it is.
 async fn undeleted_by_the_definition(context: &Context, desired: Desired) -> Result<Desired, KubeFailure> {
-    let matters = desired.deleting && desired.finalizer && !desired.force_finalize;
+    let deletes = desired.deletion == DeletionPolicy::Delete && desired.management == ManagementPolicy::Manage;
+    let matters = desired.deleting && desired.finalizer && !desired.force_finalize && deletes;
     if matters && context.objects.definition_is_going().await? {
         return Ok(Desired { deletion: DeletionPolicy::Detach, ..desired });
     }

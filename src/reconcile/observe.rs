@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use signalr_private_link_core::ArmError;
 use signalr_private_link_core::approval::{self, Match};
 use signalr_private_link_core::desired::{Desired, Limits};
 use signalr_private_link_core::marker::Marker;
@@ -12,12 +13,10 @@ use signalr_private_link_core::observed::{
     Sighting,
 };
 use signalr_private_link_core::resource_id::ConnectionId;
-use signalr_private_link_core::{ArmError, Failure};
 use tokio::time::Instant;
 
 use super::{Context, ObjectKey};
 use crate::api::{self, SignalRSharedPrivateLink};
-use crate::kubernetes::KubeFailure;
 
 /// How long a shared read waits for others that want the same answer.
 const GATHER: Duration = Duration::from_millis(20);
@@ -30,7 +29,8 @@ pub(super) fn begin(context: &Context, key: &ObjectKey, desired: &Desired) -> Ob
     let mut memory = context.memories.recall(key, &context.limits);
     memory.signalr_busy = context.lanes.busy(signalr.key(), key);
     let rivals = rivals(context, desired);
-    memory.late_write = context.memories.late_write(key, &desired.link, !rivals.is_empty(), &context.limits);
+    (memory.late_write, memory.late_write_told) =
+        context.memories.late_write(key, &desired.link, !rivals.is_empty(), &context.limits);
     Observed {
         operation_held: context.memories.operation(key).map(|operation| operation.kind),
         rivals,
@@ -129,15 +129,8 @@ async fn connections(context: &Context, desired: &Desired) -> Reading<Connection
 
 /// The namespace and the policies, with a failure that reads like ARM's.
 pub(super) async fn permissions(context: &Context, namespace: &str) -> Result<Permissions, ArmError> {
-    context.objects.permissions(namespace).await.map_err(|error: KubeFailure| ArmError {
-        failure: Failure::Transient,
-        code: "".into(),
-        message: format!("the API server: {error}").into(),
-        doing: format!("reading the namespace {namespace} and the approval policies").into(),
-        action: "",
-        scope: "".into(),
-        caller: None,
-    })
+    let doing = format!("reading the namespace {namespace} and the approval policies");
+    context.objects.permissions(namespace).await.map_err(|error| error.to_arm(&doing))
 }
 
 fn own_link<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Link> {
@@ -245,8 +238,8 @@ pub(super) fn phase(signalr: &str, period: Duration, now: Timestamp) -> Duration
     let now = Duration::try_from(now.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default();
     let into = Duration::from_nanos(((now + period - offset).as_nanos() % period.as_nanos()) as u64);
     let left = period - into;
-    // One that has just looked does not look again at once.
-    if left < period / 10 { left + period } else { left }
+    // The clock may have been slowed since the last look: that is no reason for two in a row.
+    if left < period / 100 { left + period } else { left }
 }
 
 #[cfg(test)]
@@ -259,6 +252,9 @@ mod tests {
         let now = Timestamp::now();
         let (a, b) = (phase("a", period, now), phase("a", period, now));
         assert!(a.abs_diff(b) < Duration::from_secs(1) || a.abs_diff(b) > Duration::from_secs(590));
-        assert!(a >= period / 10 && a <= period + period / 10);
+        for second in 0..600 {
+            let wait = phase("a", period, now + jiff::SignedDuration::from_secs(second));
+            assert!(wait >= period / 100 && wait <= period + period / 100, "{wait:?}");
+        }
     }
 }

@@ -5,13 +5,14 @@ use kube::Resource as _;
 use kube::runtime::events::{Event, EventType};
 use signalr_private_link_core::Action;
 use signalr_private_link_core::Report;
-use signalr_private_link_core::desired::Desired;
+use signalr_private_link_core::desired::{Approver, Desired};
 use signalr_private_link_core::failure::Outcome;
 use signalr_private_link_core::marker::Verdict;
 use signalr_private_link_core::message::safe;
 use signalr_private_link_core::reason::{Progress, Reason};
+use signalr_private_link_core::report::Fact;
 
-use super::Context;
+use super::{Context, ObjectKey};
 use crate::api::{self, SignalRSharedPrivateLink, SignalRSharedPrivateLinkStatus};
 use crate::kubernetes::KubeFailure;
 
@@ -65,27 +66,83 @@ fn ready_reason(status: &SignalRSharedPrivateLinkStatus) -> Option<&str> {
 }
 
 /// One Event and one line per approval and revocation: who, what, and why.
-pub(super) async fn audit(context: &Context, object: &SignalRSharedPrivateLink, action: &Action, outcome: &Outcome) {
+pub(super) async fn audit(
+    context: &Context,
+    key: &ObjectKey,
+    object: &SignalRSharedPrivateLink,
+    action: &Action,
+    outcome: &Outcome,
+) {
     let (Action::Decide(decision), Outcome::Applied(_)) = (action, outcome) else {
         return;
     };
-    let policy = decision.policy.as_ref().map_or_else(|| "none".to_owned(), |p| p.reference());
-    let endpoint = decision.endpoint.as_ref().map_or("none", |endpoint| endpoint.path());
-    let (severity, reason, verb) = match decision.verdict {
-        Verdict::Approved => (EventType::Normal, "ConnectionApproved", "Approved"),
-        Verdict::Revoked => (EventType::Warning, "ApprovalRevoked", "Revoked the approval of"),
+    let approved = decision.verdict == Verdict::Approved;
+    if approved {
+        context.memories.audited(key);
+    }
+    let policy = decision.policy.as_ref().map(|policy| policy.reference());
+    let entry = Audit {
+        approved,
+        connection: decision.connection.path(),
+        endpoint: decision.endpoint.as_ref().map_or("none", |endpoint| endpoint.path()),
+        policy: policy.as_deref().unwrap_or("none"),
+        because: &decision.because,
     };
-    context.metrics.decision(reason);
-    tracing::info!(
-        object = %path(object), uid = object.metadata.uid,
-        connection = %decision.connection, endpoint,
-        policy, because = decision.because, reason, "decided on a connection"
-    );
-    let note = format!(
-        "{verb} the connection {} (private endpoint {endpoint}, policy {policy}): {}",
-        decision.connection, decision.because
-    );
-    publish(context, object, severity, reason, &note).await;
+    entry.publish(context, object).await;
+}
+
+/// The same for an approval whose answer was lost, or whose process died: it is told of when it is
+/// read back from the vault, before `status` says so.
+pub(super) async fn audit_found(
+    context: &Context,
+    key: &ObjectKey,
+    object: &SignalRSharedPrivateLink,
+    report: &Report,
+) {
+    let (Fact::Set(approval), Fact::Set(Some(connection))) = (&report.approval, &report.connection) else {
+        return;
+    };
+    let said = object.status.as_ref().and_then(|status| status.approval.as_ref()?.approved_by.as_deref());
+    let found = approval.approved_by == Some(Approver::Operator) && approval.revoked_at.is_none();
+    if !found || said == Some("Operator") || context.memories.audited(key) {
+        return;
+    }
+    let entry = Audit {
+        approved: true,
+        connection: &connection.id,
+        endpoint: &connection.endpoint,
+        policy: approval.policy.as_deref().unwrap_or("none"),
+        because: "the answer to the approval was lost, and the vault shows it",
+    };
+    entry.publish(context, object).await;
+}
+
+/// What is told of a decision on a connection.
+struct Audit<'a> {
+    approved: bool,
+    connection: &'a str,
+    endpoint: &'a str,
+    policy: &'a str,
+    because: &'a str,
+}
+
+impl Audit<'_> {
+    async fn publish(&self, context: &Context, object: &SignalRSharedPrivateLink) {
+        let Self { approved, connection, endpoint, policy, because } = *self;
+        let (severity, reason, verb) = if approved {
+            (EventType::Normal, "ConnectionApproved", "Approved")
+        } else {
+            (EventType::Warning, "ApprovalRevoked", "Revoked the approval of")
+        };
+        context.metrics.decision(reason);
+        tracing::info!(
+            object = %path(object), uid = object.metadata.uid,
+            connection, endpoint, policy, because, reason, "decided on a connection"
+        );
+        let note =
+            format!("{verb} the connection {connection} (private endpoint {endpoint}, policy {policy}): {because}");
+        publish(context, object, severity, reason, &note).await;
+    }
 }
 
 /// An object was let go, or is Ready, although an approval of ours may be a stranger's: somebody

@@ -184,13 +184,14 @@ fn what_is_gone_is_gone_and_what_was_never_there_holds_nothing() {
 fn deletion_in_the_middle_of_the_creation_leaves_no_link_behind() {
     run(async {
         let place = Place::new("midway").await;
-        let _operator = operator(place.scene, place.ns);
+        let azure = crate::slow_azure(place.scene).await;
+        azure.add(&place.signalr, &place.vault).await.unwrap();
+        let _operator = testkit::Operator::start(&crate::settings_for(place.scene, &azure, place.ns)).unwrap();
         place.apply(|_| {});
         place.until("Creating").await;
         place.delete();
         place.gone().await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(place.link().await, None);
+        assert_eq!(azure.link(&place.signalr, "kv-pe").await.unwrap(), None);
     });
 }
 

@@ -115,3 +115,16 @@ fn oversized_body() {
         scene.until_reason("oversized", "kv-pe", "PendingApproval", LIMIT).await.unwrap();
     });
 }
+
+#[test]
+fn an_absurd_retry_after_is_capped_and_told() {
+    run(async {
+        let scene = scene().await;
+        let absurd = json!({"method": "GET", "kind": "status", "status": 429, "retryAfter": "999999"});
+        with_faults(scene, "absurd", &[absurd]).await;
+        let _operator = operator(scene, "absurd");
+        let object = scene.until_reason("absurd", "kv-pe", "Throttled", LIMIT).await.unwrap();
+        let said = testkit::scene::message(&object);
+        assert!(said.contains("Retry-After asks for 999999s, which is taken as 10m"), "{said}");
+    });
+}

@@ -170,6 +170,9 @@ impl<'a> Life<'a> {
     }
 }
 
+/// One of the two tests at a time: each keeps the machine busy.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Lives with each death end as the one in peace did.
 async fn all_end_as(peace: &Left, azure: &Azure, client: &kube::Client, deaths: &[Death]) {
     let scene = scene().await;
@@ -199,6 +202,7 @@ const PEACE: Left = Left { writes: [2, 2, 1], connections: 0, link: false };
 #[test]
 fn kill_9_at_every_request_of_a_life_ends_as_a_life_in_peace() {
     run(async {
+        let _turn = TURN.lock().await;
         let scene = scene().await;
         let (azure, client) = (simulator(scene).await, scene.cluster.client().await.unwrap());
         let (peace, _) = Life::new(scene, &azure, &client, None).await.live().await;
@@ -214,6 +218,7 @@ fn kill_9_at_every_request_of_a_life_ends_as_a_life_in_peace() {
 #[test]
 fn kill_9_at_every_request_to_kubernetes_ends_as_a_life_in_peace() {
     run(async {
+        let _turn = TURN.lock().await;
         let scene = scene().await;
         let (azure, client) = (simulator(scene).await, scene.cluster.client().await.unwrap());
         let mut life = Life::new(scene, &azure, &client, None).await;

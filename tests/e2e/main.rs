@@ -66,6 +66,13 @@ fn settings(scene: &Scene, namespace: &str) -> Settings<'static> {
     settings_for(scene, &scene.azure, namespace)
 }
 
+/// An Azure of its own whose creations take seconds, for what has to happen in the middle of one.
+async fn slow_azure(scene: &Scene) -> testkit::Azure {
+    let mut config = config();
+    config.timings.create_ms = 4_000;
+    testkit::Azure::start(config, scene.cluster.directory()).await.unwrap()
+}
+
 /// Settings for an operator that reaches this Azure.
 fn settings_for(scene: &Scene, azure: &testkit::Azure, namespace: &str) -> Settings<'static> {
     let mut settings = Settings::new(binary(), &scene.cluster, azure, PACE);

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::fault::{Fault, OUTAGE, RetryAfter};
 use crate::judge;
 use crate::stage::{self, GROUP, LINKS};
+use crate::wire::{Bucket, answer, bucket, error, is_write, label, retry_after, unknown_words};
 
 /// Where requests to Azure go.
 pub const ENDPOINT: &str = "https://azure.test";
@@ -104,14 +105,6 @@ impl Calls {
 /// What authorises a write was read at most this long before (R6).
 const FRESH: Duration = Duration::from_secs(5);
 
-/// ARM's buckets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Bucket {
-    Read,
-    Write,
-    Delete,
-}
-
 /// Both sides, and the network before them.
 pub struct Boundary {
     pub kubernetes: FakeKubernetes,
@@ -134,46 +127,6 @@ struct Cache {
 
 /// How far a stale store is behind.
 const STALE: Duration = Duration::from_secs(60);
-
-/// A word for a request, as the table of cells has it.
-fn label(side: Side, request: &Request<Bytes>) -> String {
-    let path = request.uri().path().to_ascii_lowercase();
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let what = match side {
-        Side::Kubernetes => {
-            let kinds = ["signalrsharedprivatelinks", "approvalpolicies", "events", "customresourcedefinitions"];
-            let kind = kinds.iter().find(|kind| parts.contains(kind)).unwrap_or(&"namespaces");
-            if parts.last() == Some(&"status") { format!("{kind}/status") } else { (*kind).to_owned() }
-        }
-        Side::Azure if path.contains("/oauth2/") => "token".to_owned(),
-        Side::Azure => {
-            let is = |word: &&&str| parts.contains(*word);
-            let words = [
-                "operationstatuses",
-                "operationresults",
-                "replicas",
-                "privateendpointconnections",
-                "sharedprivatelinkresources",
-            ];
-            let word = words.iter().find(is).unwrap_or(&"?");
-            if parts.last() == Some(word) { (*word).to_owned() } else { format!("{word}/one") }
-        }
-    };
-    format!("{} {what}", request.method())
-}
-
-fn bucket(request: &Request<Bytes>) -> Bucket {
-    match *request.method() {
-        Method::GET => Bucket::Read,
-        Method::DELETE => Bucket::Delete,
-        _ => Bucket::Write,
-    }
-}
-
-fn answer(status: u16) -> http::response::Builder {
-    let date = azure_sim::clock::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    Response::builder().status(status).header("content-type", "application/json").header("date", date)
-}
 
 impl Boundary {
     pub fn new(config: Config, strike: Strike, stranger_may_slip: bool) -> Arc<Self> {
@@ -356,6 +309,10 @@ impl Boundary {
                 self.meddle(fault == Fault::Forged);
                 Ok(self.apply(side, &request))
             }
+            Fault::Deleted => {
+                self.delete();
+                Ok(self.apply(side, &request))
+            }
             Fault::Recreated => {
                 self.recreate();
                 Ok(self.apply(side, &request))
@@ -405,6 +362,17 @@ impl Boundary {
         }
     }
 
+    /// Somebody deletes all links.
+    fn delete(&self) {
+        for object in self.kubernetes.objects(LINKS) {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            let request = Request::delete(format!("{GROUP}/namespaces/{}/{LINKS}/{name}", stage::NAMESPACE));
+            self.kubernetes.handle(&request.body(Bytes::from_static(b"{}")).unwrap());
+        }
+        self.calls().torn = Some(Instant::now());
+        self.note("the object is deleted");
+    }
+
     /// Somebody tears all links away, finalizers and all, and makes them anew.
     fn recreate(&self) {
         for object in self.kubernetes.objects(LINKS) {
@@ -432,37 +400,3 @@ impl Boundary {
 
 /// What a panic of the test says, so that nobody takes it for a real one.
 pub const PANIC: &str = "a fault of the test";
-
-fn is_write(request: &Request<Bytes>, what: &str) -> bool {
-    request.method() != Method::GET && !what.ends_with("token") && !what.ends_with(" events")
-}
-
-fn retry_after(after: RetryAfter) -> Option<String> {
-    match after {
-        RetryAfter::Absent => None,
-        RetryAfter::Seconds(seconds) => Some(seconds.to_string()),
-        RetryAfter::Date(seconds) => {
-            let at = azure_sim::clock::now() + jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap());
-            Some(at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
-        }
-    }
-}
-
-fn unknown_words(body: Bytes) -> Bytes {
-    let mut text = String::from_utf8_lossy(&body).into_owned();
-    for word in ["Succeeded", "Creating", "Updating", "Deleting", "Pending", "Approved", "Rejected", "InProgress"] {
-        text = text.replace(&format!(r#":"{word}""#), r#":"Sublimated""#);
-    }
-    Bytes::from(text)
-}
-
-fn error(side: Side, status: u16, code: &str) -> Response<Bytes> {
-    let body = match side {
-        Side::Azure => json!({"error": {"code": code, "message": "a fault of the test"}}),
-        Side::Kubernetes => json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": status,
-            "reason": code, "message": "a fault of the test",
-        }),
-    };
-    answer(status).body(Bytes::from(body.to_string())).unwrap()
-}

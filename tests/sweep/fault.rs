@@ -35,6 +35,8 @@ pub enum Fault {
     Wiped,
     /// Just before, somebody writes a status that says that all is well.
     Forged,
+    /// Just before, somebody deletes the object.
+    Deleted,
     /// Just before, somebody tears the object away, finalizer and all, and makes it anew.
     Recreated,
     /// From now on this side cannot be reached, for half an hour.
@@ -85,6 +87,7 @@ impl fmt::Display for Fault {
             Self::Lagging => f.write_str("lagging"),
             Self::Wiped => f.write_str("wiped"),
             Self::Forged => f.write_str("forged"),
+            Self::Deleted => f.write_str("deleted"),
             Self::Recreated => f.write_str("recreated"),
             Self::Away(side) => write!(f, "{side:?}-away"),
             Self::Forbidden => f.write_str("forbidden"),

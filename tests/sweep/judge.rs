@@ -5,10 +5,11 @@ use azure_sim::world::{Link, Opener};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use serde_json::Value;
+use signalr_private_link_core::Reason;
 use signalr_private_link_core::marker::{ApprovalRecord, Marker};
 use signalr_private_link_operator::api::FINALIZER;
 
-use crate::boundary::Boundary;
+use crate::boundary::{Boundary, ENDPOINT};
 use crate::stage::{self, LINKS};
 
 fn marker(link: &Link) -> Option<Marker> {
@@ -37,6 +38,9 @@ fn deleting(object: &Value) -> bool {
 pub fn azure(boundary: &Boundary, request: &Request<Bytes>) {
     let path = request.uri().path().to_ascii_lowercase();
     let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+    if !request.uri().to_string().starts_with(ENDPOINT) {
+        boundary.problem(format!("S11: a request to {:?}", request.uri().host()));
+    }
     match (
         request.method(),
         path.contains("/sharedprivatelinkresources/"),
@@ -58,6 +62,7 @@ fn put_link(boundary: &Boundary, path: &str, body: &Value) {
     };
     match by_uid(boundary, &own.uid) {
         Some(object) if !finalized(&object) => boundary.problem("S7: a link is put before the finalizer is durable"),
+        Some(object) if deleting(&object) && boundary.calls().just_torn() => {}
         Some(object) if deleting(&object) => boundary.problem("S16: a link is put for an object that is being deleted"),
         Some(object) if object["spec"]["managementPolicy"] == "ObserveOnly" => {
             boundary.problem("a link is put for an object that only observes");
@@ -149,6 +154,12 @@ pub fn kubernetes(
     if request.method() != Method::PATCH || !path.contains(LINKS) {
         boundary.problem(format!("S10: {} {path}", request.method()));
     }
+    let patch: Vec<Value> = serde_json::from_slice(request.body()).unwrap_or_default();
+    for tested in ["/metadata/uid", "/metadata/resourceVersion"] {
+        if !patch.iter().any(|step| step["op"] == "test" && step["path"] == tested) {
+            boundary.problem(format!("S9: a write that does not test {tested}"));
+        }
+    }
     let Some(before) = before.filter(|_| answer.status().is_success()) else {
         return answer;
     };
@@ -192,8 +203,7 @@ fn judge_status(boundary: &Boundary, before: &Value, after: &Value) {
     for condition in conditions(after) {
         let text = |name: &str| condition[name].as_str().unwrap_or_default();
         let reason = text("reason");
-        let well_formed = reason.starts_with(|c: char| c.is_ascii_alphabetic())
-            && reason.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        let well_formed = (reason == "Succeeded" || Reason::ALL.iter().any(|known| known.as_str() == reason))
             && matches!(text("status"), "True" | "False" | "Unknown")
             && text("message").len() <= 32768
             && !text("lastTransitionTime").is_empty();

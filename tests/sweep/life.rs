@@ -23,8 +23,9 @@ use crate::stage::{LINKS, NAMESPACE, Stage};
 
 /// What became of it.
 pub struct Life {
-    /// Calls that the operator made.
-    pub calls: usize,
+    /// The numbers of the calls that the operator made, without those of passes that only repeat the
+    /// calls of the two before.
+    pub calls: Vec<usize>,
     /// The most passes that changed something, from a disturbance (the fault, and what people did
     /// after it) until nothing did any more or people did the next thing. Passes that only look,
     /// while Azure takes its time, do not count.
@@ -121,7 +122,7 @@ pub async fn live(scenario: &Scenario, circumstances: Circumstances) -> Life {
         world.turn().await;
     }
     world.note_stretch();
-    let calls = boundary.calls().count;
+    let calls = calls(&boundary.calls().log);
     world.aftermath().await;
     world.note_labels();
     let struck = boundary.calls().struck.clone();
@@ -134,6 +135,26 @@ pub async fn live(scenario: &Scenario, circumstances: Circumstances) -> Life {
         labels: world.labels,
         log: std::mem::take(&mut calls_made.log),
     }
+}
+
+/// The calls of a life, by number: of passes in a row over one object that make the same calls, such as
+/// those that wait for an operation, only the first two.
+fn calls(log: &[String]) -> Vec<usize> {
+    let mut passes: Vec<(&str, Vec<(usize, &str)>)> = Vec::new();
+    for line in log {
+        if let Some((_, key)) = line.split_once(" over ") {
+            passes.push((key, Vec::new()));
+        }
+        let call = line.split_once("  call ").and_then(|(_, rest)| rest.split_once(": "));
+        if let (Some((number, label)), Some((_, pass))) = (call, passes.last_mut()) {
+            pass.push((number.parse().unwrap(), label));
+        }
+    }
+    let same = |(key, calls): &(&str, Vec<(usize, &str)>), (other, others): &(&str, Vec<(usize, &str)>)| {
+        key == other && calls.iter().map(|c| c.1).eq(others.iter().map(|c| c.1))
+    };
+    let repeats = |at: usize| at >= 2 && same(&passes[at], &passes[at - 1]) && same(&passes[at], &passes[at - 2]);
+    (0..passes.len()).filter(|at| !repeats(*at)).flat_map(|at| passes[at].1.iter().map(|c| c.0)).collect()
 }
 
 impl World<'_> {
@@ -305,13 +326,15 @@ impl World<'_> {
             .iter()
             .filter_map(|object| object["metadata"]["uid"].as_str().map(str::to_owned))
             .collect();
-        let orphans = boundary.azure.look(|world| {
+        let owners: Vec<String> = boundary.azure.look(|world| {
             let links = world.signalrs.values().flat_map(|signalr| signalr.links.values());
-            let markers = links.filter_map(|link| Marker::parse(link.message.as_deref()?));
-            markers.filter(|marker| !uids.contains(&marker.uid)).count()
+            links.filter_map(|link| Marker::parse(link.message.as_deref()?)).map(|marker| marker.uid).collect()
         });
-        if orphans > 0 && !self.scenario.leaves_link {
+        if owners.iter().any(|owner| !uids.contains(owner)) && !self.scenario.leaves_link {
             boundary.problem("S16: a link is left that belongs to no object");
+        }
+        if owners.iter().collect::<BTreeSet<_>>().len() < owners.len() {
+            boundary.problem("S3: two links for one object");
         }
     }
 

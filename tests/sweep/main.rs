@@ -17,6 +17,7 @@ mod rows;
 mod scenarios;
 mod stage;
 mod sweep;
+mod wire;
 
 /// The fake API server is what the real one is: the same suite runs against that in `e2e`.
 #[test]

@@ -82,6 +82,7 @@ rows! {
     /// With it, where the object is new: time travel to an earlier uid and its deletion.
     lagging_api_server: usual(&[Fault::Lagging], 1);
     recreated_under_the_same_name: special(Fault::Recreated, recreations());
+    deleted_at_any_call: special(Fault::Deleted, deletions());
     status_wiped: usual(&[Fault::Wiped], 1);
     status_forged: usual(&[Fault::Forged], 1);
     api_server_away_for_30_minutes: usual(&[Fault::Away(Side::Kubernetes)], 1);
@@ -89,6 +90,26 @@ rows! {
     permission_lost_and_restored: usual(&[Fault::Forbidden], 1);
 
     clock_skew: whole(Circumstances { clock_ahead: true, ..Circumstances::default() });
+}
+
+/// Whatever is on its way, an object that is deleted goes, and leaves no link behind.
+fn deletions() -> Vec<Scenario> {
+    fn rests(stage: &Stage) -> Result<(), String> {
+        match stage.reason(ONE).as_str() {
+            "gone" => stage.nothing_left(ONE),
+            "PendingApproval" | "Approved" => Ok(()),
+            reason => Err(reason.to_owned()),
+        }
+    }
+    let manual = scenario(|s| s.create(ONE, Value::Null), rests);
+    let automatic = scenario(
+        |s| {
+            s.permit();
+            s.automatic(ONE);
+        },
+        rests,
+    );
+    [("manual", manual), ("automatic", automatic)].map(|(name, scenario)| Scenario { name, ..scenario }).into()
 }
 
 /// What may come of an object that somebody tore away, finalizer and all, and made anew: its

@@ -181,6 +181,12 @@ impl Stage {
         self.look(name, reason).unwrap_or_else(|| "gone".to_owned())
     }
 
+    /// The status of Ready.
+    pub fn ready(&self, name: &str) -> String {
+        let status = |object: &Value| condition(object, "Ready").and_then(|c| c["status"].as_str().map(str::to_owned));
+        self.look(name, status).flatten().unwrap_or_default()
+    }
+
     pub fn link(&self, name: &str) -> Option<Link> {
         self.0.azure.look(|world| world.link(&Self::azure_id(name)).cloned())
     }

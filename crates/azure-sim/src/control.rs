@@ -104,6 +104,9 @@ struct SetOutcome {
     code: String,
     #[serde(default)]
     message: String,
+    /// Of its deletions instead of its creations.
+    #[serde(default)]
+    deletion: bool,
 }
 
 type Answer = Result<Value, (u16, String)>;
@@ -296,7 +299,7 @@ fn links(sim: &Sim, call: &Call, path: &str) -> Answer {
             found(state.world.plant_link(&new.id, link).then_some(json!({"id": new.id})), "such SignalR")
         }
         _ => {
-            let SetOutcome { id, outcome, code, message } = body(call)?;
+            let SetOutcome { id, outcome, code, message, deletion } = body(call)?;
             let outcome = match outcome.as_str() {
                 "Succeeded" => Outcome::Succeeded,
                 "Never" => Outcome::Never,
@@ -305,7 +308,9 @@ fn links(sim: &Sim, call: &Call, path: &str) -> Answer {
                     return Err((400, format!("outcome {other:?} is not Succeeded, Failed, Canceled or Never")));
                 }
             };
-            state.world.outcomes.insert(key(&id), outcome);
+            let world = &mut state.world;
+            let outcomes = if deletion { &mut world.deletion_outcomes } else { &mut world.outcomes };
+            outcomes.insert(key(&id), outcome);
             Ok(json!({}))
         }
     }

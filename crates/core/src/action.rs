@@ -44,7 +44,7 @@ pub struct Decision {
     pub uid: String,
     /// The incarnation of the link that it is for.
     pub nonce: Nonce,
-    /// The policy that permits it; a revocation needs none.
+    /// The policy that permits it; a revocation needs none, and names the one that wants it.
     pub policy: Option<Policy>,
     /// Why, for the Event and the log.
     pub because: String,

@@ -280,6 +280,8 @@ pub struct Memory {
     /// How long an earlier PUT or DELETE of this link may still land (R7): one of this process whose
     /// outcome is not known, or one of the process before it.
     pub late_write: Option<Duration>,
+    /// Whether that is a write of this process, which has told of it.
+    pub late_write_told: bool,
     /// The first of the two lists of M5.
     pub sighting: Option<Sighting>,
     /// How long ago a read last confirmed `Ready=True`, or since the process started.

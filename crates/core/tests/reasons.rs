@@ -92,6 +92,9 @@ fn a_person_is_told_what_to_run() {
     patience.desired.approval_timeout = Duration::from_secs(29);
     patience.now += jiff::SignedDuration::from_secs(30);
     expect(&patience, Reason::ApprovalTimedOut, "none");
+    let mut unreadable = Scenario::new().vault_fails(Failure::Forbidden);
+    unreadable.desired.remembered.provisioned_since = Some(unreadable.now - jiff::SignedDuration::from_hours(25));
+    expect(&unreadable, Reason::ApprovalTimedOut, "none");
     let unreadable = Scenario::new().vault_fails(Failure::Forbidden);
     expect(&unreadable, Reason::PendingApproval, "none");
     let message = unreadable.decide().report.unwrap().message;

@@ -16,6 +16,9 @@ super::scenarios! {
     right_to_delete_lost_and_restored,
     signalr_deleted_then_the_object,
     delete_finished_but_the_link_is_still_there,
+    deletion_that_fails,
+    deletion_that_never_ends,
+    deletion_behind_a_creation_that_never_ends,
     lock_removed_later,
     subscription_disabled,
     resource_group_being_deleted,
@@ -76,6 +79,39 @@ fn delete_finished_but_the_link_is_still_there() -> Scenario {
         manual(s);
     };
     scenario(setup, gone).then(pending, delete)
+}
+
+fn deletions_end(stage: &Stage, outcome: &str) {
+    let id = Stage::azure_id(ONE);
+    let body = json!({"id": id, "outcome": outcome, "code": "InternalError", "message": "a bad day", "deletion": true});
+    stage.control("POST", "/outcomes", &body);
+}
+
+fn deletion_that_fails() -> Scenario {
+    scenario(manual, gone)
+        .then(pending, |s| deletions_end(s, "Failed"))
+        .then(pending, delete)
+        .then(blocked, |s| deletions_end(s, "Succeeded"))
+}
+
+/// That it does not end is no reason to wait for ever without a word.
+fn deletion_that_never_ends() -> Scenario {
+    scenario(manual, left)
+        .then(pending, |s| deletions_end(s, "Never"))
+        .then(pending, delete)
+        .then(blocked, |s| s.annotate(ONE, FORCE_FINALIZE_ANNOTATION, &s.uid(ONE)))
+        .leaving_link()
+}
+
+fn deletion_behind_a_creation_that_never_ends() -> Scenario {
+    let setup = |s: &Stage| {
+        s.control("POST", "/outcomes", &json!({"id": Stage::azure_id(ONE), "outcome": "Never"}));
+        manual(s);
+    };
+    scenario(setup, left)
+        .then(|s| s.provisioning(ONE) == "Creating", delete)
+        .then(blocked, |s| s.annotate(ONE, FORCE_FINALIZE_ANNOTATION, &s.uid(ONE)))
+        .leaving_link()
 }
 
 /// Deletions are refused so until the object says that it is blocked.

@@ -100,6 +100,16 @@ pub fn all() -> Vec<Scenario> {
         .collect()
 }
 
+/// From the manifest to Ready, with a person's approval.
+pub fn approved_by_hand() -> Scenario {
+    Scenario { name: "approved_by_hand", ..scenario(manual, works).then(pending, approve) }
+}
+
+/// From the manifest to Ready, with the operator's.
+pub fn approved() -> Scenario {
+    Scenario { name: "approved", ..scenario(automatic, works) }
+}
+
 /// An object whose approval is manual.
 fn manual(stage: &Stage) {
     stage.create(ONE, Value::Null);

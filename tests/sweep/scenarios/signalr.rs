@@ -15,6 +15,9 @@ super::scenarios! {
     lro_canceled_then_recreated,
     link_deleted_from_outside,
     link_edited_from_outside,
+    request_message_edited_from_outside,
+    operation_url_that_expires,
+    ready_that_cannot_be_confirmed_turns_unknown,
     link_replaced_from_outside,
     signalr_deleted_and_recreated,
     sku_without_links,
@@ -99,6 +102,27 @@ fn link_deleted_from_outside() -> Scenario {
 fn link_edited_from_outside() -> Scenario {
     scenario(manual, |s| s.says(ONE, "AlreadyExists"))
         .then(pending, |s| edited(s, json!({"privateLinkResourceId": azure::vault("another-kv")})))
+}
+
+fn request_message_edited_from_outside() -> Scenario {
+    scenario(manual, |s| s.says(ONE, "AlreadyExists"))
+        .then(pending, |s| edited(s, json!({"requestMessage": "somebody else's"})))
+}
+
+/// Without its operation the link itself tells where it stands.
+fn operation_url_that_expires() -> Scenario {
+    let setup = |s: &Stage| {
+        s.refuse("GET operationstatuses/one", 404, "NotFound");
+        manual(s);
+    };
+    scenario(setup, works).then(pending, approve)
+}
+
+fn ready_that_cannot_be_confirmed_turns_unknown() -> Scenario {
+    let unknown = |s: &Stage| s.ready(ONE) == "Unknown";
+    scenario(automatic, works)
+        .then(ready, |s| s.refuse("GET sharedprivatelinkresources", 503, "ServiceUnavailable"))
+        .then(unknown, Stage::relent)
 }
 
 /// Somebody else's link of the same name stands there now, and is theirs.

@@ -12,6 +12,8 @@ super::scenarios! {
     removed_by_the_owner,
     soft_deleted_then_recovered_without_role_assignments,
     recreated_by_another_owner,
+    vault_locked,
+    vault_policy_denial,
     approval_that_never_reaches_signalr,
     copied_request,
     slipped_stranger,
@@ -56,6 +58,24 @@ fn recreated_by_another_owner() -> Scenario {
         vault(s, "DELETE");
         vault(s, "POST");
     })
+}
+
+const DECISION: &str = "PUT privateendpointconnections/one";
+
+fn vault_locked() -> Scenario {
+    let setup = |s: &Stage| {
+        s.refuse(DECISION, 409, "ScopeLocked");
+        automatic(s);
+    };
+    scenario(setup, works).then(|s| s.reason(ONE) == "Locked", Stage::relent)
+}
+
+fn vault_policy_denial() -> Scenario {
+    let setup = |s: &Stage| {
+        s.refuse(DECISION, 403, "RequestDisallowedByPolicy");
+        automatic(s);
+    };
+    scenario(setup, works).then(|s| s.reason(ONE) == "PolicyDenied", Stage::relent)
 }
 
 fn taken_back(stage: &Stage) -> Result<(), String> {

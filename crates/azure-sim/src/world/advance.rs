@@ -48,7 +48,8 @@ impl World {
                         };
                         link.modified_at = ended;
                         link.provisioning = match outcome {
-                            Outcome::Bad { status, .. } => status.clone(),
+                            // A deletion that failed leaves the link as it was.
+                            Outcome::Bad { status, .. } if operation.kind == OperationKind::Put => status.clone(),
                             _ => "Succeeded".to_owned(),
                         };
                         let first = !self.vaults.values().any(|vault| {

@@ -39,6 +39,7 @@ impl World {
             quirks: config.quirks.clone(),
             endpoint_subscription: config.endpoint_subscription.clone(),
             outcomes: Default::default(),
+            deletion_outcomes: Default::default(),
         }
     }
 
@@ -182,6 +183,8 @@ impl World {
     /// As Azure refuses.
     pub fn delete_link(&mut self, signalr_id: &str, name: &str, now: Timestamp) -> Result<Option<Operation>, Refusal> {
         let delete_ms = self.timings.delete_ms;
+        let id = format!("{}/sharedprivatelinkresources/{}", key(signalr_id), key(name));
+        let outcome = self.deletion_outcomes.get(&id).cloned().unwrap_or(Outcome::Succeeded);
         let known = self.signalrs.get_mut(&key(signalr_id)).ok_or(Refusal::Missing)?;
         if !known.links.contains_key(&key(name)) {
             return Ok(None);
@@ -190,15 +193,9 @@ impl World {
         if let Some(link) = signalr.links.get_mut(&key(name)) {
             link.provisioning = "Deleting".to_owned();
         }
-        let ends = Some(after(now, delete_ms));
-        let operation = begin(signalr, OperationKind::Delete, name, Outcome::Succeeded, now, ends);
-        self.wrote(
-            "DELETE",
-            "link",
-            format!("{}/sharedprivatelinkresources/{}", key(signalr_id), key(name)),
-            "arm",
-            now,
-        );
+        let ends = (!matches!(outcome, Outcome::Never)).then(|| after(now, delete_ms));
+        let operation = begin(signalr, OperationKind::Delete, name, outcome, now, ends);
+        self.wrote("DELETE", "link", id, "arm", now);
         Ok(Some(operation))
     }
 

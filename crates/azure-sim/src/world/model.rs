@@ -30,8 +30,10 @@ pub struct World {
     pub quirks: Quirks,
     /// Where SignalR's endpoints live.
     pub endpoint_subscription: String,
-    /// How the next operations on a link end, by key of its id.
+    /// How the next creations of a link end, by key of its id.
     pub outcomes: BTreeMap<String, Outcome>,
+    /// The same for its deletions.
+    pub deletion_outcomes: BTreeMap<String, Outcome>,
 }
 
 /// A SignalR.

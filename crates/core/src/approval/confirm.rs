@@ -46,6 +46,8 @@ pub struct Unconfirmed<'a> {
     pub why: Why,
     /// What the policy wants done about it.
     pub then: OnUnconfirmed,
+    /// The policy that permits the approval now, if one still does.
+    pub policy: Option<&'a Policy>,
 }
 
 /// The connections that the operator approved for an object, as the vault shows them.
@@ -78,7 +80,7 @@ pub fn m7_overdue<'a>(
     desired: &Desired,
     link: Option<&Link>,
     vault: &'a Connections,
-    permissions: &Permissions,
+    permissions: &'a Permissions,
     memory: &Memory,
 ) -> Option<Unconfirmed<'a>> {
     let overdue = approved_by_us(&desired.object.uid, vault).filter_map(|(connection, record)| {
@@ -91,7 +93,8 @@ pub fn m7_overdue<'a>(
         let limit = desired.limits.confirm_within(within);
         let case = Case { desired, link, vault, limit, refused_for: memory.refused_for };
         let why = case.why(connection, &record)?;
-        Some(Unconfirmed { connection, record, why, then: policy.map_or(OnUnconfirmed::Revoke, |p| p.on_unconfirmed) })
+        let then = policy.map_or(OnUnconfirmed::Revoke, |p| p.on_unconfirmed);
+        Some(Unconfirmed { connection, record, why, then, policy })
     });
     // The first of those to revoke, else the first.
     overdue.min_by_key(|one| one.then == OnUnconfirmed::Hold)

@@ -208,7 +208,7 @@ pub fn revoke(overdue: &Unconfirmed<'_>, because: String) -> Decision {
         description: overdue.connection.description.clone(),
         uid: overdue.record.uid.clone(),
         nonce: overdue.record.nonce.clone(),
-        policy: None,
+        policy: overdue.policy.cloned(),
         because,
     }
 }

@@ -26,6 +26,10 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
         Outcome::NotApplied(error) | Outcome::Unknown(error) if is_revocation(&action) => {
             not_taken_back(desired, plan, action, error)
         }
+        Outcome::Unknown(error) if desired.deleting && matches!(action, Action::DeleteLink { .. }) => {
+            let said = deletion::blocked(desired, error, &plan);
+            Plan { report: said.report.map(|report| with_facts(plan.report, report)), again: said.again, ..plan }
+        }
         Outcome::Unknown(error) => {
             let message = format!(
                 "Whether the last request took effect is not known; the operator looks again. {}",
@@ -37,7 +41,9 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
         }
         Outcome::NotApplied(error) => {
             let said = match &action {
-                Action::DeleteLink { .. } if desired.deleting => deletion::blocked(desired, error),
+                Action::DeleteLink { .. } | Action::RemoveFinalizer if desired.deleting => {
+                    deletion::blocked(desired, error, &plan)
+                }
                 Action::Decide(_) => failed(desired, error, Side::Vault),
                 _ => failed(desired, error, Side::SignalR),
             };

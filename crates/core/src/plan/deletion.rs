@@ -9,7 +9,7 @@ use crate::approval::Unconfirmed;
 use crate::desired::{DeletionPolicy, Desired, ManagementPolicy};
 use crate::failure::{ArmError, Failure, Level};
 use crate::marker::Marker;
-use crate::message::sentence;
+use crate::message::{duration, sentence};
 use crate::observed::{ConnectionState, Link, Links, Observed, Operation, OperationKind, Provisioning, Read, Reading};
 use crate::policy::OnUnconfirmed;
 use crate::reason::Reason;
@@ -33,7 +33,7 @@ pub(super) fn plan(d: &Desired, o: &Observed) -> Result<Plan, Read> {
     }
     let links = match links(o)? {
         Ok(links) => links,
-        Err(error) => return Ok(blocked(d, error)),
+        Err(error) => return Ok(blocked(d, error, &release())),
     };
     let link = links.and_then(|links| find(d, links));
     let own = link.filter(|link| Marker::parse(&link.message).is_some_and(|marker| marker.uid == d.object.uid));
@@ -50,6 +50,20 @@ pub(super) fn plan(d: &Desired, o: &Observed) -> Result<Plan, Read> {
         (Some(links), Some(link)) => delete(d, o, links, link),
         _ => once_no_write_can_land(d, o),
     })
+}
+
+/// What is said of an operation of Azure's that has been running for too long, and so holds up the
+/// deletion.
+fn never_ends(d: &Desired, o: &Observed, link: &Link) -> Option<Report> {
+    let working = matches!(link.provisioning, Provisioning::InProgress(_) | Provisioning::Deleting);
+    let message = format!(
+        "Azure has reported {} for the link {} for more than {}. If it stays so, open a support case with Microsoft for {}.",
+        link.provisioning.as_str(),
+        d.link.name(),
+        duration(d.limits.operation),
+        d.link
+    );
+    (working && o.memory.in_progress_for >= d.limits.operation).then(|| blocked_by(d, &message).with_link(link))
 }
 
 /// The links; `None` when the SignalR, its resource group or the provider's list is gone.
@@ -131,7 +145,7 @@ fn leave(d: &Desired, o: &Observed) -> Result<Plan, Read> {
         Ok(links) => links,
         Err(_) if !d.may_have_approved() => return Ok(release()),
         Err(error) if d.force_finalize => return Ok(release().alarmed(unknown(error))),
-        Err(error) => return Ok(blocked(d, error)),
+        Err(error) => return Ok(blocked(d, error, &release())),
     };
     let link = links.and_then(|links| find(d, links));
     Ok(match standing(d, o, link)? {
@@ -144,11 +158,12 @@ fn leave(d: &Desired, o: &Observed) -> Result<Plan, Read> {
         Standing::Overdue(overdue) => take_back(d, &overdue),
         Standing::Unreadable(error) if d.force_finalize => release().alarmed(unknown(error)),
         Standing::Unreadable(error) => blocked_by_vault(d, error),
-        Standing::None if d.force_finalize || confirmed_or_never_approved(d, link) => release(),
+        Standing::None if d.force_finalize => release(),
+        Standing::None if confirmed_or_never_approved(d, link) && o.memory.late_write.is_none() => release(),
         Standing::None => match fence(d, o) {
             None => release(),
             Some(wait) => {
-                let message = "The link is left alone; the object is let go once no earlier approval of the operator's can take effect any more.";
+                let message = "The link is left alone; the object is let go once no earlier request of the operator's can take effect any more.";
                 Plan::say(Report::new(Reason::Deleting, message)).again(Again::After(wait))
             }
         },
@@ -197,8 +212,13 @@ fn once_no_write_can_land(d: &Desired, o: &Observed) -> Plan {
 }
 
 fn delete(d: &Desired, o: &Observed, links: &Links, link: &Link) -> Plan {
-    if link.provisioning == Provisioning::Deleting {
-        return Plan::say(deleting(d).with_link(link));
+    let endless = never_ends(d, o, link);
+    match &link.provisioning {
+        Provisioning::Deleting => return Plan::say(endless.unwrap_or_else(|| deleting(d)).with_link(link)),
+        Provisioning::InProgress(_) if endless.is_none() => {
+            return Plan::say(still_creating(d).with_link(link));
+        }
+        _ => {}
     }
     if let Some(rest) = lingers(d, o) {
         return rest.map_report(|report| report.with_link(link));
@@ -218,7 +238,19 @@ fn delete(d: &Desired, o: &Observed, links: &Links, link: &Link) -> Plan {
         && o.memory.deleting_for.is_some_and(|seen| seen >= d.limits.fence_read)
         && age.is_some_and(|age| age >= d.limits.fence);
     let action = Action::DeleteLink { message: link.message.clone(), waives_fence };
-    Plan::act(action, deleting(d).with_link(link))
+    let report = endless.unwrap_or_else(|| {
+        if !overdue(d, o) {
+            return deleting(d);
+        }
+        let limit = duration(d.limits.operation);
+        blocked_by(d, &format!("Azure has not deleted the link {} for more than {limit}.", d.link.name()))
+    });
+    Plan::act(action, report.with_link(link))
+}
+
+/// Whether the deletion has been waiting for longer than any operation of Azure's may take.
+fn overdue(d: &Desired, o: &Observed) -> bool {
+    o.memory.deleting_for.is_some_and(|waited| waited >= d.limits.operation)
 }
 
 /// What is said of a link that is still there although Azure has ended its deletion, well or not.
@@ -236,21 +268,23 @@ pub(super) fn lingers(d: &Desired, o: &Observed) -> Option<Plan> {
             Reason::OperationFailed,
             &format!("Azure could not delete the link {name}. {words} The operator tries again at a slow pace."),
         ),
-        None => Report::new(
-            Reason::Deleting,
-            &format!(
+        None => {
+            let message = format!(
                 "Azure has ended the deletion of the link {name}, and the link is still there; it is deleted once more if it stays."
-            ),
-        ),
+            );
+            if d.deleting && overdue(d, o) { blocked_by(d, &message) } else { Report::new(Reason::Deleting, &message) }
+        }
     };
     Some(Plan::say(report).again(Again::After(left.min(d.limits.second_look))))
 }
 
-/// Why the deletion does not go on, and the way out.
-pub(super) fn blocked(d: &Desired, error: &ArmError) -> Plan {
+/// Why the deletion does not go on, and the way out. Being busy is no obstacle, unless the plan says
+/// that it has lasted for too long.
+pub(super) fn blocked(d: &Desired, error: &ArmError, plan: &Plan) -> Plan {
     let words = sentence(&error.to_string());
+    let too_long = plan.report.as_ref().is_some_and(|report| report.reason == Reason::DeletionBlocked);
     let message = match error.failure {
-        Failure::Busy => {
+        Failure::Busy if !too_long => {
             return Plan::say(Report::new(
                 Reason::Deleting,
                 &format!(

@@ -110,13 +110,20 @@ fn absent(d: &Desired, o: &Observed, links: &Links) -> Result<Plan, Read> {
             d.link.signalr().name()
         );
         let report = Report::new(Reason::Creating, &message).without_link();
-        return Ok(Plan::say(report).again(Again::After(left.min(d.limits.second_look))));
+        return Ok(unless_told(d, o, Plan::say(report)).again(Again::After(left.min(d.limits.second_look))));
     }
     if !d.finalizer {
         return Ok(Plan::step(Action::AddFinalizer, Again::Now));
     }
     let report = in_progress(d, OperationKind::Put).without_link();
     Ok(Plan::act(Action::PutLink { replaces: None }, report))
+}
+
+/// That the outcome of this process's own write is not known was told when it was, and stays the
+/// news; unless `status` does not say so, for then telling it failed.
+fn unless_told(d: &Desired, o: &Observed, plan: Plan) -> Plan {
+    let told = o.memory.late_write_told && d.remembered.ready == Some(false);
+    if told { Plan { report: None, ..plan } } else { plan }
 }
 
 /// The oldest of the other objects that claim this link, if it is older than this one
@@ -231,7 +238,7 @@ fn operation_failed(case: &Case<'_>) -> Result<Plan, Read> {
         return Ok(Plan::say(report).again(Again::After(d.limits.failed_rest - rested)));
     }
     if let Some(left) = o.memory.late_write {
-        return Ok(Plan::say(report).again(Again::After(left)));
+        return Ok(unless_told(d, o, Plan::say(report)).again(Again::After(left)));
     }
     if let Some(busy) = busy(d, o, links) {
         return Ok(busy);

@@ -124,10 +124,10 @@ fn held_back(observed: &Observed, plan: Plan) -> Plan {
         matches!(plan.action, Some(Action::PutLink { .. } | Action::DeleteLink { .. } | Action::Decide(_)));
     match observed.memory.quarantine {
         Some(left) if writes_to_azure => {
-            let held = Plan { action: None, again: Again::After(left), ..plan };
+            let held = Plan { action: None, again: Again::After(left), alarm: None, ..plan };
             held.map_report(|report| {
                 let message = format!(
-                    "The operator has just started, and writes once no write of an earlier process can be under way. {}",
+                    "The operator has just started, and writes once no write of an earlier process can be under way. Next: {}",
                     report.message
                 );
                 Report { message: safe(&message), ..report }
@@ -247,7 +247,7 @@ fn failed(desired: &Desired, error: &ArmError, side: Side) -> Plan {
             ),
         ),
         (Failure::Transient | Failure::Unexpected, _) => {
-            (Reason::TransientError, format!("ARM did not answer as it should; the operator tries again. {words}"))
+            (Reason::TransientError, format!("That did not succeed; the operator tries again. {words}"))
         }
     };
     let again = match error.failure {

@@ -1,6 +1,8 @@
 //! The link waits for its approval: the request is found on the vault, and a person is asked, or
 //! the operator approves.
 
+use jiff::Timestamp;
+
 use super::decided::decided;
 use super::live::recreate;
 use super::{Again, Case, Plan, Side, confirming, failed};
@@ -20,7 +22,7 @@ pub(super) fn pending(case: &Case<'_>) -> Result<Plan, Read> {
     let Case { d, o, link, own, .. } = *case;
     let vault = match o.connections.or_read(Read::Connections)? {
         Ok(vault) => vault,
-        Err(error) => return Ok(unreadable(d, link, error)),
+        Err(error) => return Ok(unreadable(case, error)),
     };
     match approval::find(d, link, own, vault) {
         Match::Revoked(connection, record) => Ok(confirming::revoked(case, Some((connection, &record)))),
@@ -67,7 +69,7 @@ fn one(case: &Case<'_>, request: &Request<'_>) -> Result<Plan, Read> {
     let sighting = o.memory.sighting.as_ref();
     let twice = approval::m5_seen_twice(d, link, request.connection, request.endpoint, sighting);
     let Some(own) = own else {
-        return Ok(Plan::say(adopted(d, link)));
+        return Ok(Plan::say(adopted(case)));
     };
     if !Marker::follows(&link.message, &d.words) {
         return Ok(Plan::say(ambiguous(d, "The link's message was changed from outside.").with_link(link)));
@@ -176,28 +178,10 @@ fn not_shown(case: &Case<'_>, vault: &Connections, without_endpoint: bool) -> Pl
 }
 
 fn ask_a_person(case: &Case<'_>, request: &Request<'_>) -> Plan {
-    let Case { d, o, link, now, .. } = *case;
+    let Case { d, o, link, .. } = *case;
     let approval = requested(d, o, request, None);
-    let timeout = d.approval_timeout;
-    let waited = approval
-        .requested_at
-        .and_then(|at| std::time::Duration::try_from(now.duration_since(at)).ok())
-        .unwrap_or_default();
-    let (reason, lead) = if waited >= timeout.mul_f64(d.limits.pace) {
-        (
-            Reason::ApprovalTimedOut,
-            format!(
-                "Nobody approved the request on {} within {} (approval.timeout); waiting goes on.",
-                d.vault.name(),
-                duration(timeout)
-            ),
-        )
-    } else {
-        (
-            Reason::PendingApproval,
-            format!("The key vault {} has one pending request that carries this link's message.", d.vault.name()),
-        )
-    };
+    let shown = format!("The key vault {} has one pending request that carries this link's message.", d.vault.name());
+    let (reason, lead) = patience(case, approval.requested_at, shown);
     let report = Report::new(reason, &format!("{lead} {}", request.instruction()))
         .with_link(link)
         .with_connection(request.connection)
@@ -205,13 +189,32 @@ fn ask_a_person(case: &Case<'_>, request: &Request<'_>) -> Plan {
     Plan::say(report)
 }
 
-fn adopted(d: &Desired, link: &Link) -> Report {
+/// What is said while a person has to approve: `otherwise`, as long as `approval.timeout` has not
+/// passed since the request was there.
+fn patience(case: &Case<'_>, since: Option<Timestamp>, otherwise: String) -> (Reason, String) {
+    let Case { d, now, .. } = *case;
+    let waited = since.and_then(|at| std::time::Duration::try_from(now.duration_since(at)).ok()).unwrap_or_default();
+    if waited < d.approval_timeout.mul_f64(d.limits.pace) {
+        return (Reason::PendingApproval, otherwise);
+    }
+    let lead = format!(
+        "Nobody approved the request on {} within {} (approval.timeout); waiting goes on.",
+        d.vault.name(),
+        duration(d.approval_timeout)
+    );
+    (Reason::ApprovalTimedOut, lead)
+}
+
+fn adopted(case: &Case<'_>) -> Report {
+    let Case { d, link, .. } = *case;
+    let waits = "An adopted link waits for its approval, which stays manual.".to_owned();
+    let (reason, lead) = patience(case, d.remembered.provisioned_since, waits);
     let message = format!(
-        "An adopted link waits for its approval, which stays manual. In the portal: {} > Networking > Private endpoint connections; look for the request with the message {:?}, and make sure that it is SignalR's own.",
+        "{lead} In the portal: {} > Networking > Private endpoint connections; look for the request with the message {:?}, and make sure that it is SignalR's own.",
         d.vault.name(),
         link.message
     );
-    Report::new(Reason::PendingApproval, &message).with_link(link)
+    Report::new(reason, &message).with_link(link)
 }
 
 fn denied(case: &Case<'_>, request: &Request<'_>, twice: bool, denial: &Denial) -> Plan {
@@ -270,17 +273,22 @@ fn ambiguous(d: &Desired, why: &str) -> Report {
 }
 
 /// The vault cannot be read while the link waits for its approval.
-fn unreadable(d: &Desired, link: &Link, error: &ArmError) -> Plan {
+fn unreadable(case: &Case<'_>, error: &ArmError) -> Plan {
+    let Case { d, link, .. } = *case;
     if error.failure == Failure::Forbidden && d.mode == ApprovalMode::Manual {
+        let cannot = format!(
+            "A person must approve the request on {}; the operator may not read the vault and cannot name it.",
+            d.vault.name()
+        );
+        let (reason, lead) = patience(case, d.remembered.provisioned_since, cannot);
         let message = format!(
-            "A person must approve the request on {}; the operator may not read the vault and cannot name it. In the portal: {} > Networking > Private endpoint connections; look for the request with exactly this message: {} (two with the same message mean that somebody copied it: approve neither before you know which is SignalR's). To have it named here, grant {}: {}",
-            d.vault.name(),
+            "{lead} In the portal: {} > Networking > Private endpoint connections; look for the request with exactly this message: {} (two with the same message mean that somebody copied it: approve neither before you know which is SignalR's). To have it named here, grant {}: {}",
             d.vault.name(),
             link.message,
             error.action,
             error.remedy(CONNECTION_APPROVER)
         );
-        return Plan::say(Report::new(Reason::PendingApproval, &message).with_link(link));
+        return Plan::say(Report::new(reason, &message).with_link(link));
     }
     not_ready(failed(d, error, Side::Vault), link)
 }
