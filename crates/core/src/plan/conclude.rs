@@ -27,7 +27,7 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
             not_taken_back(desired, plan, action, error)
         }
         Outcome::Unknown(error) if desired.deleting && matches!(action, Action::DeleteLink { .. }) => {
-            let said = deletion::blocked(desired, error, &plan);
+            let said = deletion::blocked(desired, error, says_blocked(&plan));
             Plan { report: said.report.map(|report| with_facts(plan.report, report)), again: said.again, ..plan }
         }
         Outcome::Unknown(error) => {
@@ -41,8 +41,10 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
         }
         Outcome::NotApplied(error) => {
             let said = match &action {
-                Action::DeleteLink { .. } | Action::RemoveFinalizer if desired.deleting => {
-                    deletion::blocked(desired, error, &plan)
+                Action::DeleteLink { .. } if desired.deleting => deletion::blocked(desired, error, says_blocked(&plan)),
+                Action::RemoveFinalizer => {
+                    let message = format!("The object cannot be let go. {}", sentence(&error.to_string()));
+                    Plan::say(deletion::blocked_by(desired, &message))
                 }
                 Action::Decide(_) => failed(desired, error, Side::Vault),
                 _ => failed(desired, error, Side::SignalR),
@@ -56,6 +58,11 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
             Plan { action: Some(action), report, again, alarm: None }
         }
     }
+}
+
+/// Whether the plan itself says that the deletion has been waiting for too long.
+fn says_blocked(plan: &Plan) -> bool {
+    plan.report.as_ref().is_some_and(|report| report.reason == Reason::DeletionBlocked)
 }
 
 fn is_revocation(action: &Action) -> bool {

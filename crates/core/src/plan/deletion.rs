@@ -33,7 +33,7 @@ pub(super) fn plan(d: &Desired, o: &Observed) -> Result<Plan, Read> {
     }
     let links = match links(o)? {
         Ok(links) => links,
-        Err(error) => return Ok(blocked(d, error, &release())),
+        Err(error) => return Ok(blocked(d, error, overdue(d, o))),
     };
     let link = links.and_then(|links| find(d, links));
     let own = link.filter(|link| Marker::parse(&link.message).is_some_and(|marker| marker.uid == d.object.uid));
@@ -145,7 +145,7 @@ fn leave(d: &Desired, o: &Observed) -> Result<Plan, Read> {
         Ok(links) => links,
         Err(_) if !d.may_have_approved() => return Ok(release()),
         Err(error) if d.force_finalize => return Ok(release().alarmed(unknown(error))),
-        Err(error) => return Ok(blocked(d, error, &release())),
+        Err(error) => return Ok(blocked(d, error, overdue(d, o))),
     };
     let link = links.and_then(|links| find(d, links));
     Ok(match standing(d, o, link)? {
@@ -278,11 +278,10 @@ pub(super) fn lingers(d: &Desired, o: &Observed) -> Option<Plan> {
     Some(Plan::say(report).again(Again::After(left.min(d.limits.second_look))))
 }
 
-/// Why the deletion does not go on, and the way out. Being busy is no obstacle, unless the plan says
-/// that it has lasted for too long.
-pub(super) fn blocked(d: &Desired, error: &ArmError, plan: &Plan) -> Plan {
+/// Why the deletion does not go on, and the way out. Being busy is no obstacle, unless it has lasted
+/// for too long.
+pub(super) fn blocked(d: &Desired, error: &ArmError, too_long: bool) -> Plan {
     let words = sentence(&error.to_string());
-    let too_long = plan.report.as_ref().is_some_and(|report| report.reason == Reason::DeletionBlocked);
     let message = match error.failure {
         Failure::Busy if !too_long => {
             return Plan::say(Report::new(
