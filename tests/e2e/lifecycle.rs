@@ -185,6 +185,16 @@ fn it_works_with_the_shipped_rights_a_lease_and_a_federated_token() {
         let events =
             scene.cluster.kubectl_ok(&["get", "events", "-n", ns, "-o", "jsonpath={.items[*].reason}"]).unwrap();
         assert!(events.contains("Approved"), "{events}");
+        // The rights also let it tell a policy what it permits, and end an object.
+        scene.cluster.apply(&policy("rbac", ns, signalr, vault).to_string()).unwrap();
+        eventually("the policy to be told what it permits", LIMIT, || async {
+            let told = scene.cluster.get("", "splap", "rbac")?.unwrap();
+            Ok(if told.pointer("/status/conditions").is_some() { Ok(()) } else { Err(told.to_string()) })
+        })
+        .await
+        .unwrap();
+        scene.cluster.kubectl_ok(&["delete", "spl", "kv-pe", "-n", ns, "--timeout=60s"]).unwrap();
+        assert_eq!(scene.azure.link(signalr, "kv-pe").await.unwrap(), None);
         assert!(operator.terminate().unwrap().success(), "SIGTERM ends it with exit code 0");
     });
 }

@@ -7,6 +7,7 @@
 
 mod approval;
 mod deletion;
+mod fairness;
 mod faults;
 mod input;
 mod killed;

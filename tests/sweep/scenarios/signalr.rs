@@ -21,6 +21,7 @@ super::scenarios! {
     link_replaced_from_outside,
     signalr_deleted_and_recreated,
     sku_without_links,
+    moved_to_a_tier_without_links,
     replicas,
     policy_denial,
     quota_used_up,
@@ -159,6 +160,16 @@ fn sku_without_links() -> Scenario {
     scenario(setup, works)
         .then(|s| s.reason(ONE) == "InvalidSpec", |s| signalr(s, json!({"sku": "Standard_S1"})))
         .then(pending, approve)
+}
+
+/// What Azure does to the link then is not known; once it is gone there is no way back but the tier.
+fn moved_to_a_tier_without_links() -> Scenario {
+    scenario(automatic, works)
+        .then(ready, |s| {
+            signalr(s, json!({"sku": "Free_F1"}));
+            s.control("POST", "/links/delete", &json!({"id": Stage::azure_id(ONE)}));
+        })
+        .then(|s| s.reason(ONE) == "InvalidSpec", |s| signalr(s, json!({"sku": "Standard_S1"})))
 }
 
 fn replicas() -> Scenario {
