@@ -11,6 +11,7 @@ mod observe;
 mod orphans;
 mod report;
 mod turns;
+mod undecided;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -18,16 +19,15 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use kube::ResourceExt as _;
 use kube::runtime::events::Recorder;
 use signalr_private_link_core::backoff::{self, Range};
-use signalr_private_link_core::desired::{DeletionPolicy, Desired, Limits, ManagementPolicy};
+use signalr_private_link_core::desired::{Desired, Limits};
 use signalr_private_link_core::failure::Outcome;
 use signalr_private_link_core::observed::{Connections, Links, Observed};
 use signalr_private_link_core::reason::Wait;
 use signalr_private_link_core::{Again, Next, Plan, Reason, Report, conclude, plan};
 
-use crate::api::{self, SignalRSharedPrivateLink};
+use crate::api::SignalRSharedPrivateLink;
 use crate::azure::{ArmClient, Shared};
 use crate::kubernetes::{KubeFailure, Objects};
 use crate::metrics::Metrics;
@@ -149,58 +149,14 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
     context.memories.meet(key, &object);
     let desired = match wish {
         Ok(desired) => desired,
-        // A spec that nobody can read names no link; only its owner can let the object go.
-        Err(_) if api::forced_to_go(&object) => {
-            if let Err(error) = context.objects.remove_finalizer(&object).await {
-                return Some(kubernetes_failed(context, key, "removing the finalizer", &error));
-            }
-            let approved = object.status.as_ref().and_then(|status| status.approval.as_ref());
-            if approved.is_some_and(|approval| approval.approved_by.as_deref() == Some("Operator")) {
-                report::alarm(context, &object, LET_GO_UNREAD).await;
-            }
-            return None;
-        }
-        Err(problems) if object.metadata.deletion_timestamp.is_some() => {
-            if !object.finalizers().iter().any(|f| f == api::FINALIZER) {
-                return None;
-            }
-            let said = Report::new(Reason::DeletionBlocked, &names_no_link(&object, &problems));
-            return Some(say(context, key, &object, None, &said, Again::AsReason).await);
-        }
-        Err(problems) => {
-            let said = Report::new(Reason::InvalidSpec, &problems.join("; "));
-            return Some(say(context, key, &object, None, &said, Again::AsReason).await);
-        }
+        Err(problems) => return undecided::unusable(context, key, &object, &problems).await,
     };
-    let desired = match undeleted_by_the_definition(context, desired).await {
+    let desired = match undecided::wish(context, desired).await {
         Ok(desired) => desired,
-        Err(KubeFailure::Forbidden(why)) => {
-            let said = Report::new(Reason::DeletionBlocked, &definition_unreadable(&object, &why));
-            return Some(say(context, key, &object, None, &said, Again::AsReason).await);
-        }
-        Err(error) => return Some(kubernetes_failed(context, key, "reading the definition", &error)),
+        Err(error) => return Some(undecided::unknown(context, key, &object, &error).await),
     };
     let (plan, observed) = decide(context, key, &desired).await;
-    let label = plan.action.as_ref().map_or("none", |action| action.label());
-    context.metrics.pass(label);
-    let concluded = match plan.action.clone() {
-        None => {
-            if let Some(alarm) = &plan.alarm {
-                report::alarm(context, &object, alarm).await;
-            }
-            plan
-        }
-        Some(action) => {
-            let outcome = execute::execute(context, key, &object, &desired, &action).await;
-            tracing::info!(object = %key, action = label, outcome = ?Brief(&outcome), "acted");
-            report::audit(context, key, &object, &action, &outcome).await;
-            if let (Some(alarm), Outcome::Applied(_)) = (&plan.alarm, &outcome) {
-                report::alarm(context, &object, alarm).await;
-            }
-            conclude(&desired, plan, &outcome)
-        }
-    };
-    let Plan { report, again, .. } = concluded;
+    let Plan { report, again, .. } = carry_out(context, key, &object, &desired, plan).await;
     if again == Again::Never {
         context.forget(key, object.metadata.uid.as_deref());
         return None;
@@ -220,26 +176,30 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
     }
 }
 
-/// What somebody has to look at after an object was let go by force that could not be read.
-const LET_GO_UNREAD: &str = "The object was let go by force, and could not be read: whether SignalR confirmed the connection that the operator approved for it is not known. Check the vault's private endpoint connections.";
-
-/// Why an object whose ids cannot be read is not let go, and the way out.
-fn names_no_link(object: &SignalRSharedPrivateLink, problems: &[String]) -> String {
-    format!(
-        "The spec names no link that could be deleted: {}. Look for it in Azure yourself; to let the object go, set the annotation {}: {:?}.",
-        problems.join("; "),
-        api::FORCE_FINALIZE_ANNOTATION,
-        object.metadata.uid.as_deref().unwrap_or_default()
-    )
-}
-
-/// Why an object is not let go as long as nobody can tell a deletion of its own from one of all.
-fn definition_unreadable(object: &SignalRSharedPrivateLink, why: &str) -> String {
-    format!(
-        "Whether only this object is deleted, or all of them with their definition (which is no wish to delete links), may not be read: {why}. Grant get on customresourcedefinitions, as the chart does; or, to let the object go and leave Azure as it is, set the annotation {}: {:?}.",
-        api::FORCE_FINALIZE_ANNOTATION,
-        object.metadata.uid.as_deref().unwrap_or_default()
-    )
+/// Carries out the plan's effect, if it has one; what is said and done about its outcome.
+async fn carry_out(
+    context: &Context,
+    key: &ObjectKey,
+    object: &SignalRSharedPrivateLink,
+    desired: &Desired,
+    plan: Plan,
+) -> Plan {
+    let Some(action) = plan.action.clone() else {
+        context.metrics.pass("none");
+        if let Some(alarm) = &plan.alarm {
+            report::alarm(context, object, alarm).await;
+        }
+        return plan;
+    };
+    let label = action.label();
+    context.metrics.pass(label);
+    let outcome = execute::execute(context, key, object, desired, &action).await;
+    tracing::info!(object = %key, action = label, outcome = ?Brief(&outcome), "acted");
+    report::audit(context, key, object, &action, &outcome).await;
+    if let (Some(alarm), Outcome::Applied(_)) = (&plan.alarm, &outcome) {
+        report::alarm(context, object, alarm).await;
+    }
+    conclude(desired, plan, &outcome)
 }
 
 /// Whether the watch shows the object.
@@ -250,17 +210,6 @@ fn still_seen(context: &Context, key: &ObjectKey) -> bool {
             && object.metadata.namespace.as_deref() == Some(&key.namespace);
     });
     found
-}
-
-/// Deleting the definition deletes every object, and is no wish to delete links: such an object is
-/// let go, and Azure stays as it is.
-async fn undeleted_by_the_definition(context: &Context, desired: Desired) -> Result<Desired, KubeFailure> {
-    let deletes = desired.deletion == DeletionPolicy::Delete && desired.management == ManagementPolicy::Manage;
-    let matters = desired.deleting && desired.finalizer && !desired.force_finalize && deletes;
-    if matters && context.objects.definition_is_going().await? {
-        return Ok(Desired { deletion: DeletionPolicy::Detach, ..desired });
-    }
-    Ok(desired)
 }
 
 /// Observes until the plan has all it needs.

@@ -1,0 +1,92 @@
+//! Objects about which nothing can be decided: those whose spec cannot be read, and those of which
+//! nobody can tell whether they are deleted, or all of them with their definition.
+
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use signalr_private_link_core::desired::{DeletionPolicy, Desired, ManagementPolicy};
+use signalr_private_link_core::{Again, Reason, Report};
+
+use super::{Context, ObjectKey, kubernetes_failed, report, say};
+use crate::api::{self, SignalRSharedPrivateLink};
+use crate::kubernetes::KubeFailure;
+
+/// Says what is wrong with a spec. Such an object names no link, so its end is its owner's word.
+pub(super) async fn unusable(
+    context: &Context,
+    key: &ObjectKey,
+    object: &SignalRSharedPrivateLink,
+    problems: &[String],
+) -> Option<Duration> {
+    let said = if object.metadata.deletion_timestamp.is_none() {
+        Report::new(Reason::InvalidSpec, &problems.join("; "))
+    } else if !object.finalizers().iter().any(|f| f == api::FINALIZER) {
+        return None;
+    } else if api::forced_to_go(object) {
+        return let_go(context, key, object).await;
+    } else {
+        Report::new(Reason::DeletionBlocked, &names_no_link(object, problems))
+    };
+    Some(say(context, key, object, None, &said, Again::AsReason).await)
+}
+
+async fn let_go(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLink) -> Option<Duration> {
+    if let Err(error) = context.objects.remove_finalizer(object).await {
+        return Some(kubernetes_failed(context, key, "removing the finalizer", &error));
+    }
+    let approved = object.status.as_ref().and_then(|status| status.approval.as_ref());
+    if approved.is_some_and(|approval| approval.approved_by.as_deref() == Some("Operator")) {
+        report::alarm(context, object, LET_GO_UNREAD).await;
+    }
+    None
+}
+
+/// What somebody has to look at after an object was let go by force that could not be read.
+const LET_GO_UNREAD: &str = "The object was let go by force, and could not be read: whether SignalR confirmed the connection that the operator approved for it is not known. Check the vault's private endpoint connections.";
+
+/// Why an object whose ids cannot be read is not let go, and the way out.
+fn names_no_link(object: &SignalRSharedPrivateLink, problems: &[String]) -> String {
+    format!(
+        "The spec names no link that could be deleted: {}. Look for it in Azure yourself; to let the object go, set the annotation {}: {:?}.",
+        problems.join("; "),
+        api::FORCE_FINALIZE_ANNOTATION,
+        object.metadata.uid.as_deref().unwrap_or_default()
+    )
+}
+
+/// What a deletion means: deleting the definition deletes every object, and is no wish to delete links.
+/// Such an object is let go, and Azure stays as it is.
+///
+/// # Errors
+/// When the definition cannot be read.
+pub(super) async fn wish(context: &Context, desired: Desired) -> Result<Desired, KubeFailure> {
+    let deletes = desired.deletion == DeletionPolicy::Delete && desired.management == ManagementPolicy::Manage;
+    let matters = desired.deleting && desired.finalizer && !desired.force_finalize && deletes;
+    if matters && context.objects.definition_is_going().await? {
+        return Ok(Desired { deletion: DeletionPolicy::Detach, ..desired });
+    }
+    Ok(desired)
+}
+
+/// Says that the definition cannot be read, if that may last.
+pub(super) async fn unknown(
+    context: &Context,
+    key: &ObjectKey,
+    object: &SignalRSharedPrivateLink,
+    error: &KubeFailure,
+) -> Duration {
+    let KubeFailure::Forbidden(why) = error else {
+        return kubernetes_failed(context, key, "reading the definition", error);
+    };
+    let said = Report::new(Reason::DeletionBlocked, &definition_unreadable(object, why));
+    say(context, key, object, None, &said, Again::AsReason).await
+}
+
+/// Why an object is not let go as long as nobody can tell a deletion of its own from one of all.
+fn definition_unreadable(object: &SignalRSharedPrivateLink, why: &str) -> String {
+    format!(
+        "Whether only this object is deleted, or all of them with their definition (which is no wish to delete links), may not be read: {why}. Grant get on customresourcedefinitions, as the chart does; or, to let the object go and leave Azure as it is, set the annotation {}: {:?}.",
+        api::FORCE_FINALIZE_ANNOTATION,
+        object.metadata.uid.as_deref().unwrap_or_default()
+    )
+}
