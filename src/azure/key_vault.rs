@@ -160,3 +160,34 @@ fn about(id: &ConnectionId, doing: &str, action: &'static str, call: CallKind) -
         call,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(connection: serde_json::Value) -> Option<Connection> {
+        serde_json::from_value::<WireConnection>(connection).unwrap().read()
+    }
+
+    #[test]
+    fn what_is_missing_null_or_not_known_is_never_pending() {
+        let vault = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/g/providers/Microsoft.KeyVault/vaults/kv";
+        let id = format!("{vault}/privateEndpointConnections/c");
+        for state in [
+            json!(null),
+            json!({}),
+            json!({"status": null, "description": null, "actionsRequired": null}),
+            json!({"status": "Sublimated", "description": "words"}),
+        ] {
+            let properties = json!({"privateLinkServiceConnectionState": state, "privateEndpoint": {}});
+            let found = read(json!({"id": id, "etag": "", "properties": properties})).unwrap();
+            assert_eq!(found.state, ConnectionState::Unknown, "{state}");
+            assert_eq!((found.endpoint, found.etag), (None, None));
+        }
+        assert_eq!(read(json!({"id": id})).unwrap().description, "");
+        assert_eq!(read(json!({"id": id, "properties": null})).unwrap().state, ConnectionState::Unknown);
+        let elsewhere = json!({"id": id, "properties": {"privateEndpoint": {"id": "/subscriptions/x"}}});
+        assert_eq!(read(elsewhere).unwrap().endpoint, None, "an endpoint that cannot be parsed is none");
+        assert!(read(json!({"id": "somewhere"})).is_none() && read(json!({})).is_none());
+    }
+}
