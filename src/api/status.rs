@@ -65,9 +65,9 @@ pub fn render(
     if let Fact::Set(approval) = &report.approval {
         next.approval = approval_status(approval);
     }
-    let before = next.conditions.clone();
     set_conditions(&mut next.conditions, report, object.metadata.generation, was_ready);
-    date(&mut next.conditions, &before, now);
+    let before = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    date(&mut next.conditions, before, now);
     next
 }
 

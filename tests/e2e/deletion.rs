@@ -184,7 +184,7 @@ fn what_is_gone_is_gone_and_what_was_never_there_holds_nothing() {
 fn deletion_in_the_middle_of_the_creation_leaves_no_link_behind() {
     run(async {
         let place = Place::new("midway").await;
-        let azure = crate::slow_azure(place.scene).await;
+        let azure = crate::azure_creating_in(place.scene, crate::SLOW_MS).await;
         azure.add(&place.signalr, &place.vault).await.unwrap();
         let _operator = testkit::Operator::start(&crate::settings_for(place.scene, &azure, place.ns)).unwrap();
         place.apply(|_| {});

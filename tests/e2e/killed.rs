@@ -13,8 +13,10 @@ use testkit::scene::{LinkOptions, Scene};
 use testkit::{Azure, Operator, azure};
 
 use crate::policy::policy;
-use crate::{config, run, scene, settings_for};
+use crate::{azure_creating_in, run, scene, settings_for};
 
+/// A creation, short: there are hundreds of lives.
+const CREATE_MS: i64 = 300;
 /// Lives at the same time.
 const AT_ONCE: usize = 8;
 /// A life takes seconds; one that takes longer hangs.
@@ -191,12 +193,6 @@ async fn all_end_as(peace: &Left, azure: &Azure, client: &kube::Client, deaths: 
     assert!(killed * 10 >= deaths.len() * 9, "the operator was killed {killed} times only");
 }
 
-async fn simulator(scene: &Scene) -> Azure {
-    let mut timings = config();
-    timings.timings.create_ms = 300;
-    Azure::start(timings, scene.cluster.directory()).await.unwrap()
-}
-
 const PEACE: Left = Left { writes: [2, 2, 1], connections: 0, link: false };
 
 #[test]
@@ -204,7 +200,7 @@ fn kill_9_at_every_request_of_a_life_ends_as_a_life_in_peace() {
     run(async {
         let _turn = TURN.lock().await;
         let scene = scene().await;
-        let (azure, client) = (simulator(scene).await, scene.cluster.client().await.unwrap());
+        let (azure, client) = (azure_creating_in(scene, CREATE_MS).await, scene.cluster.client().await.unwrap());
         let (peace, _) = Life::new(scene, &azure, &client, None).await.live().await;
         assert_eq!(peace, PEACE);
         let log = azure.control("GET", "/requests", &Value::Null).await.unwrap();
@@ -220,7 +216,7 @@ fn kill_9_at_every_request_to_kubernetes_ends_as_a_life_in_peace() {
     run(async {
         let _turn = TURN.lock().await;
         let scene = scene().await;
-        let (azure, client) = (simulator(scene).await, scene.cluster.client().await.unwrap());
+        let (azure, client) = (azure_creating_in(scene, CREATE_MS).await, scene.cluster.client().await.unwrap());
         let mut life = Life::new(scene, &azure, &client, None).await;
         let (peace, _) = life.live().await;
         assert_eq!(peace, PEACE);

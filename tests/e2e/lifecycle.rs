@@ -206,7 +206,7 @@ fn sigterm_in_the_middle_of_an_lro() {
         let (ns, signalr, vault) = ("midterm", "midterm-signalr", "midterm-kv");
         scene.namespace(ns).unwrap();
         let options = LinkOptions::default();
-        let azure = crate::slow_azure(scene).await;
+        let azure = crate::azure_creating_in(scene, crate::SLOW_MS).await;
         azure.add(signalr, vault).await.unwrap();
         let settings = crate::settings_for(scene, &azure, ns);
         let first = testkit::Operator::start(&settings).unwrap();

@@ -67,10 +67,13 @@ fn settings(scene: &Scene, namespace: &str) -> Settings<'static> {
     settings_for(scene, &scene.azure, namespace)
 }
 
-/// An Azure of its own whose creations take seconds, for what has to happen in the middle of one.
-async fn slow_azure(scene: &Scene) -> testkit::Azure {
+/// Long enough for something to happen in the middle of a creation.
+const SLOW_MS: i64 = 4_000;
+
+/// An Azure of its own whose creations take this long.
+async fn azure_creating_in(scene: &Scene, create_ms: i64) -> testkit::Azure {
     let mut config = config();
-    config.timings.create_ms = 4_000;
+    config.timings.create_ms = create_ms;
     testkit::Azure::start(config, scene.cluster.directory()).await.unwrap()
 }
 

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::fault::{Fault, OUTAGE, RetryAfter};
 use crate::judge;
-use crate::stage::{self, GROUP, LINKS};
+use crate::stage::{self, LINKS};
 use crate::wire::{Bucket, answer, bucket, error, is_write, label, retry_after, unknown_words};
 
 /// Where requests to Azure go.
@@ -112,7 +112,7 @@ pub struct Boundary {
     pub crashed: Notify,
     /// A copy from a permitted subscription that was alone in both lists (T3): S1's one exception.
     pub stranger_may_slip: bool,
-    pub started: Instant,
+    started: Instant,
     calls: Mutex<Calls>,
     cache: Mutex<Cache>,
 }
@@ -351,14 +351,8 @@ impl Boundary {
                 "approval": {"requestedAt": now, "approvedAt": now, "approvedBy": "Operator", "policy": "p@1"},
             });
             let status = if forge { forged } else { json!(null) };
-            let path = format!(
-                "{GROUP}/namespaces/{}/{LINKS}/{}/status",
-                stage::NAMESPACE,
-                meta["name"].as_str().unwrap_or_default()
-            );
-            let request = Request::patch(path).header("content-type", "application/merge-patch+json");
-            let request = request.body(Bytes::from(json!({"status": status}).to_string())).unwrap();
-            self.kubernetes.handle(&request);
+            let name = meta["name"].as_str().unwrap_or_default();
+            self.people("PATCH", &format!("{}/status", stage::object_path(name)), &json!({"status": status}));
         }
     }
 
@@ -366,8 +360,7 @@ impl Boundary {
     fn delete(&self) {
         for object in self.kubernetes.objects(LINKS) {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let request = Request::delete(format!("{GROUP}/namespaces/{}/{LINKS}/{name}", stage::NAMESPACE));
-            self.kubernetes.handle(&request.body(Bytes::from_static(b"{}")).unwrap());
+            self.people("DELETE", &stage::object_path(name), &json!({}));
         }
         self.calls().torn = Some(Instant::now());
         self.note("the object is deleted");
@@ -377,19 +370,21 @@ impl Boundary {
     fn recreate(&self) {
         for object in self.kubernetes.objects(LINKS) {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let all = format!("{GROUP}/namespaces/{}/{LINKS}", stage::NAMESPACE);
-            let send = |method: Method, path: String, body: Value| {
-                let request = Request::builder().method(method).uri(path);
-                let request = request.header("content-type", "application/merge-patch+json");
-                self.kubernetes.handle(&request.body(Bytes::from(body.to_string())).unwrap());
-            };
-            let bare = json!({"metadata": {"finalizers": null}});
-            send(Method::PATCH, format!("{all}/{name}"), bare);
-            send(Method::DELETE, format!("{all}/{name}"), json!({}));
-            send(Method::POST, all, json!({"metadata": {"name": name}, "spec": object["spec"]}));
+            let path = stage::object_path(name);
+            self.people("PATCH", &path, &json!({"metadata": {"finalizers": null}}));
+            self.people("DELETE", &path, &json!({}));
+            let again = json!({"metadata": {"name": name}, "spec": object["spec"]});
+            self.people("POST", &stage::objects_path(), &again);
         }
         self.calls().torn = Some(Instant::now());
         self.note("the object is torn away and made anew");
+    }
+
+    /// A request of somebody else's reaches the API server.
+    pub fn people(&self, method: &str, path: &str, body: &Value) -> Response<Bytes> {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("content-type", "application/merge-patch+json");
+        self.kubernetes.handle(&request.body(Bytes::from(body.to_string())).unwrap())
     }
 
     async fn crash<T>(&self) -> T {

@@ -1,11 +1,9 @@
 //! The rows of the sweep, by the names of the faults that the operator has to survive.
 
-use serde_json::Value;
-
 use crate::boundary::Side;
 use crate::circumstances::{Circumstances, Watch};
 use crate::fault::{Fault, RetryAfter};
-use crate::scenarios::{ONE, Scenario, scenario};
+use crate::scenarios::{ONE, Scenario, automatic, manual, scenario};
 use crate::stage::Stage;
 use crate::sweep::{every, one_of, special, usual, whole};
 
@@ -101,15 +99,9 @@ fn deletions() -> Vec<Scenario> {
             reason => Err(reason.to_owned()),
         }
     }
-    let manual = scenario(|s| s.create(ONE, Value::Null), rests);
-    let automatic = scenario(
-        |s| {
-            s.permit();
-            s.automatic(ONE);
-        },
-        rests,
-    );
-    [("manual", manual), ("automatic", automatic)].map(|(name, scenario)| Scenario { name, ..scenario }).into()
+    [("manual", scenario(manual, rests)), ("automatic", scenario(automatic, rests))]
+        .map(|(name, scenario)| Scenario { name, ..scenario })
+        .into()
 }
 
 /// What may come of an object that somebody tore away, finalizer and all, and made anew: its
@@ -122,17 +114,9 @@ fn recreations() -> Vec<Scenario> {
             _ => Err(reason),
         }
     }
-    let manual = scenario(|s| s.create(ONE, Value::Null), rests);
-    let automatic = scenario(
-        |s| {
-            s.permit();
-            s.automatic(ONE);
-        },
-        rests,
-    );
-    let deleted = scenario(|s| s.create(ONE, Value::Null), rests)
+    let deleted = scenario(manual, rests)
         .then(|s| matches!(s.reason(ONE).as_str(), "PendingApproval" | "AlreadyExists"), |s| s.delete(ONE));
-    [("manual", manual), ("automatic", automatic), ("deleted", deleted)]
+    [("manual", scenario(manual, rests)), ("automatic", scenario(automatic, rests)), ("deleted", deleted)]
         .map(|(name, scenario)| Scenario { name, ..scenario.leaving_link() })
         .into()
 }

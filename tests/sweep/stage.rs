@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use azure_sim::world::{Connection, Link, Opener};
-use bytes::Bytes;
-use http::Request;
 use serde_json::{Value, json};
 use testkit::azure;
 use testkit::scene::{LinkOptions, Scene, condition};
@@ -14,7 +12,7 @@ use crate::boundary::Boundary;
 pub const LINKS: &str = "signalrsharedprivatelinks";
 pub const NAMESPACE: &str = "contoso";
 pub const DEFINITION: &str = "signalrsharedprivatelinks.privatelink.signalr-operator.io";
-pub const GROUP: &str = "/apis/privatelink.signalr-operator.io/v1alpha1";
+const GROUP: &str = "/apis/privatelink.signalr-operator.io/v1alpha1";
 pub const SIGNALR: &str = "contoso-signalr";
 pub const VAULT: &str = "contoso-kv";
 /// Where SignalR's endpoints live, as the policies here say.
@@ -27,24 +25,24 @@ pub fn link_id(object: &Value) -> String {
     format!("{signalr}/sharedPrivateLinkResources/{name}")
 }
 
+/// Where the links are.
+pub fn objects_path() -> String {
+    format!("{GROUP}/namespaces/{NAMESPACE}/{LINKS}")
+}
+
+/// Where a link is.
+pub fn object_path(name: &str) -> String {
+    format!("{}/{name}", objects_path())
+}
+
 pub struct Stage(pub Arc<Boundary>);
 
 impl Stage {
     fn kubernetes(&self, method: &str, path: &str, body: &Value) -> Value {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("content-type", "application/merge-patch+json")
-            .body(Bytes::from(body.to_string()))
-            .unwrap();
-        let answer = self.0.kubernetes.handle(&request);
+        let answer = self.0.people(method, path, body);
         self.0.note(format!("people: {method} {path}: {}", answer.status()));
         assert!(answer.status().is_success(), "{method} {path}: {answer:?}");
         serde_json::from_slice(answer.body()).unwrap()
-    }
-
-    fn object_path(name: &str) -> String {
-        format!("{GROUP}/namespaces/{NAMESPACE}/{LINKS}/{name}")
     }
 
     /// The namespace, the definition, a SignalR and a vault.
@@ -63,7 +61,7 @@ impl Stage {
     }
 
     fn post(&self, object: &Value) {
-        self.kubernetes("POST", &format!("{GROUP}/namespaces/{NAMESPACE}/{LINKS}"), object);
+        self.kubernetes("POST", &objects_path(), object);
     }
 
     pub fn create(&self, name: &str, spec: Value) {
@@ -80,12 +78,12 @@ impl Stage {
     }
 
     pub fn change(&self, name: &str, spec: &Value) {
-        self.kubernetes("PATCH", &Self::object_path(name), &json!({"spec": spec}));
+        self.kubernetes("PATCH", &object_path(name), &json!({"spec": spec}));
     }
 
     /// Somebody removes all finalizers.
     pub fn bare(&self, name: &str) {
-        self.kubernetes("PATCH", &Self::object_path(name), &json!({"metadata": {"finalizers": Value::Null}}));
+        self.kubernetes("PATCH", &object_path(name), &json!({"metadata": {"finalizers": Value::Null}}));
     }
 
     pub fn terminate_namespace(&self) {
@@ -99,12 +97,12 @@ impl Stage {
     }
 
     pub fn delete(&self, name: &str) {
-        self.kubernetes("DELETE", &Self::object_path(name), &json!({}));
+        self.kubernetes("DELETE", &object_path(name), &json!({}));
     }
 
     pub fn annotate(&self, name: &str, annotation: &str, value: &str) {
         let body = json!({"metadata": {"annotations": {annotation: value}}});
-        self.kubernetes("PATCH", &Self::object_path(name), &body);
+        self.kubernetes("PATCH", &object_path(name), &body);
     }
 
     pub fn permit(&self) {

@@ -111,12 +111,12 @@ pub fn approved() -> Scenario {
 }
 
 /// An object whose approval is manual.
-fn manual(stage: &Stage) {
+pub fn manual(stage: &Stage) {
     stage.create(ONE, Value::Null);
 }
 
 /// An object whose approval is automatic, and a policy that permits it.
-fn automatic(stage: &Stage) {
+pub fn automatic(stage: &Stage) {
     stage.permit();
     stage.automatic(ONE);
 }

@@ -63,7 +63,7 @@ fn never_ends(d: &Desired, o: &Observed, link: &Link) -> Option<Report> {
         duration(d.limits.operation),
         d.link
     );
-    (working && o.memory.in_progress_for >= d.limits.operation).then(|| blocked_by(d, &message).with_link(link))
+    (working && o.memory.in_progress_for >= d.limits.operation).then(|| blocked_by(d, &message))
 }
 
 /// The links; `None` when the SignalR, its resource group or the provider's list is gone.
@@ -220,8 +220,8 @@ fn delete(d: &Desired, o: &Observed, links: &Links, link: &Link) -> Plan {
         }
         _ => {}
     }
-    if let Some(rest) = lingers(d, o) {
-        return rest.map_report(|report| report.with_link(link));
+    if let Some(rest) = lingers(d, o, link) {
+        return rest;
     }
     if o.memory.signalr_busy {
         let message = format!("Another change to {} is under way; the deletion follows.", d.link.signalr().name());
@@ -255,7 +255,7 @@ fn overdue(d: &Desired, o: &Observed) -> bool {
 
 /// What is said of a link that is still there although Azure has ended its deletion, well or not.
 /// It rests before it is deleted once more: an operation each pass would only keep SignalR busy.
-pub(super) fn lingers(d: &Desired, o: &Observed) -> Option<Plan> {
+pub(super) fn lingers(d: &Desired, o: &Observed, link: &Link) -> Option<Plan> {
     let left = d.limits.failed_rest.checked_sub(o.memory.deleted_for?).filter(|left| !left.is_zero())?;
     let name = d.link.name();
     let failed = match &o.operation {
@@ -275,7 +275,7 @@ pub(super) fn lingers(d: &Desired, o: &Observed) -> Option<Plan> {
             if d.deleting && overdue(d, o) { blocked_by(d, &message) } else { Report::new(Reason::Deleting, &message) }
         }
     };
-    Some(Plan::say(report).again(Again::After(left.min(d.limits.second_look))))
+    Some(Plan::say(report.with_link(link)).again(Again::After(left.min(d.limits.second_look))))
 }
 
 /// Why the deletion does not go on, and the way out. Being busy is no obstacle, unless it has lasted

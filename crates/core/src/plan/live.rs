@@ -254,8 +254,8 @@ pub(super) fn recreate(case: &Case<'_>) -> Option<Plan> {
     if d.recreate.is_none() || own?.tag == d.tag() {
         return None;
     }
-    if let Some(rest) = deletion::lingers(d, o) {
-        return Some(rest.map_report(|report| report.with_link(link)));
+    if let Some(rest) = deletion::lingers(d, o, link) {
+        return Some(rest);
     }
     if let Some(busy) = busy(d, o, links) {
         return Some(busy);
