@@ -1,12 +1,9 @@
-//! Wiring: watches trigger passes, lanes and policies wake objects, a signal ends it all.
+//! The controller: watches trigger passes, lanes and policies wake objects.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use futures::{Stream, StreamExt as _};
-use k8s_controller::LeaderElection;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::{Recorder, Reporter};
@@ -17,14 +14,13 @@ use signalr_private_link_core::desired::Limits;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use crate::api::{ApprovalPolicy, SignalRSharedPrivateLink};
-use crate::azure::{ArmClient, http_client, token_source};
-use crate::config::RunArgs;
-use crate::health::{self, Readiness};
+use crate::api::SignalRSharedPrivateLink;
+use crate::azure::ArmClient;
+use crate::health::Readiness;
 use crate::kubernetes::{self, Objects};
 use crate::metrics::Metrics;
 use crate::permissions::{self, Permissions};
-use crate::reconcile::{self, Lanes, Memories, ObjectKey, Orphans, Turns};
+use crate::reconcile::{self, Clock, Jitter, Lanes, Memories, ObjectKey, Orphans, Turns};
 
 /// The watched type: an object that cannot be decoded does not stall the others.
 type Watched = DeserializeGuard<SignalRSharedPrivateLink>;
@@ -32,97 +28,31 @@ type Watched = DeserializeGuard<SignalRSharedPrivateLink>;
 /// Passes that run at the same time.
 const CONCURRENCY: u16 = 64;
 /// The name of the lease and of the reporter of Events.
-const NAME: &str = "signalr-private-link-operator";
+pub const NAME: &str = "signalr-private-link-operator";
 
-/// Runs until a signal ends it.
-///
-/// # Errors
-/// When it cannot start: settings, cluster, definitions, addresses.
-pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
-    let settings = args.cloud_settings().map_err(anyhow::Error::msg)?;
-    let metrics = Arc::new(Metrics::default());
-    let http = http_client(&settings)?;
-    let tokens = token_source(&settings, &http)?;
-    let arm = Arc::new(ArmClient::new(http, settings.arm.clone(), tokens, metrics.clone()));
-    let client = kubernetes::connect().await?;
-    check_definitions(&client).await?;
-    let readiness = Readiness::default();
-    health::serve_metrics(args.metrics_address, metrics.clone()).await?;
-    health::serve_health(args.health_address, readiness.clone()).await?;
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"), cloud = ?args.cloud, arm = %settings.arm,
-        authority = %settings.authority, "the operator starts"
-    );
-    if !args.leader_elect {
-        watch(args, &client, arm, metrics, &readiness).await;
-        return Ok(());
-    }
-    let identity = std::env::var("HOSTNAME").unwrap_or_else(|_| NAME.to_owned());
-    let identity = format!("{identity}_{:08x}", rand::random::<u32>());
-    let election = LeaderElection::new(client.clone(), client.default_namespace(), NAME, &identity);
-    // A replica that waits for the lease is ready to take over.
-    readiness.ready();
-    let leading = AtomicBool::new(false);
-    let lead = async {
-        leading.store(true, Ordering::Relaxed);
-        watch(args, &client, arm, metrics, &readiness).await;
-    };
-    tokio::select! {
-        held = election.with_lease(lead) => {
-            held.context("the lease was lost; the process ends, and a new one joins the election")
-        }
-        () = ends_while_waiting(&leading) => {
-            election.release().await;
-            Ok(())
-        }
-    }
+/// What the controller works with.
+pub struct Setup {
+    /// Kubernetes.
+    pub client: Client,
+    /// Azure.
+    pub arm: Arc<ArmClient>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Told when the watch has listed everything once.
+    pub readiness: Readiness,
+    /// The namespaces that are watched; none given, all.
+    pub namespaces: Vec<String>,
+    /// Multiplies the operator's waits and limits.
+    pub pace: f64,
+    /// The time of day.
+    pub clock: Clock,
+    /// Lengthens waits.
+    pub jitter: Jitter,
 }
 
-/// A signal ends the wait for the lease. While the lease is held the controller listens itself:
-/// the running calls end, and then the lease is given back.
-async fn ends_while_waiting(leading: &AtomicBool) {
-    signal().await;
-    if leading.load(Ordering::Relaxed) {
-        std::future::pending().await
-    }
-}
-
-/// The definitions have to be there: without them the watch would fail for ever.
-async fn check_definitions(client: &Client) -> anyhow::Result<()> {
-    let one = kube::api::ListParams::default().limit(1);
-    let links: Api<SignalRSharedPrivateLink> = Api::all(client.clone());
-    let policies: Api<ApprovalPolicy> = Api::all(client.clone());
-    usable("SignalRSharedPrivateLink", links.list(&one).await.err())?;
-    usable("ApprovalPolicy", policies.list(&one).await.err())
-}
-
-/// What the answer to a first list means for the start.
-fn usable(kind: &str, error: Option<kube::Error>) -> anyhow::Result<()> {
-    match error {
-        None => Ok(()),
-        Some(kube::Error::Api(status)) => match status.code {
-            404 => anyhow::bail!(
-                "the kind {kind} is not installed in this cluster; run: {NAME} crds | kubectl apply --server-side -f -"
-            ),
-            401 => anyhow::bail!("the API server does not accept the operator's credentials: {}", status.message),
-            // The operator may be limited to some namespaces; the watch will tell.
-            403 => Ok(()),
-            _ => anyhow::bail!("the API server cannot list {kind}: {}", status.message),
-        },
-        Some(error) => anyhow::bail!("the API server cannot be reached: {error}"),
-    }
-}
-
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-}
-
-async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Arc<Metrics>, readiness: &Readiness) {
+/// Watches and passes until `shutdown`: then running passes end, and no new ones begin.
+pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
+    let Setup { client, arm, metrics, readiness, namespaces, pace, clock, jitter } = setup;
     let (wake, woken) = mpsc::unbounded_channel();
     let link_changed = Arc::new(Notify::new());
     let (store, writer) = reflector::store::<Watched>();
@@ -133,7 +63,7 @@ async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Ar
         links: seen.clone(),
         link_changed: link_changed.clone(),
         wake: wake.clone(),
-        pace: args.pace,
+        pace,
     });
     let context = Arc::new(reconcile::Context {
         objects: Objects::new(client.clone()),
@@ -141,19 +71,19 @@ async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Ar
         arm,
         links: Default::default(),
         connections: Default::default(),
-        limits: Limits::paced(args.pace),
-        clock: jiff::Timestamp::now,
-        jitter: rand::random,
+        limits: Limits::paced(pace),
+        clock,
+        jitter,
         turns: Turns::new(wake.clone(), usize::from(CONCURRENCY / 2)),
-        lanes: Lanes::new(wake, args.pace),
+        lanes: Lanes::new(wake, pace),
         memories: Memories::default(),
         seen,
-        sees_all: args.watch_namespaces.is_empty(),
+        sees_all: namespaces.is_empty(),
         orphans: Orphans::default(),
         metrics,
     });
     let forgotten = context.clone();
-    let changes = links(client, &args.watch_namespaces)
+    let changes = links(&client, &namespaces)
         .reflect(writer)
         .inspect(move |event| {
             if let Ok(watcher::Event::Delete(gone)) = event {
@@ -165,17 +95,16 @@ async fn watch(args: &RunArgs, client: &Client, arm: Arc<ArmClient>, metrics: Ar
         .predicate_filter(predicates::generation.combine(predicates::annotations), PredicateConfig::default());
     let woken =
         UnboundedReceiverStream::new(woken).map(|key| ObjectRef::<Watched>::new(&key.name).within(&key.namespace));
-    let ready = readiness.clone();
     let listed = store.clone();
     tokio::spawn(async move {
         if listed.wait_until_ready().await.is_ok() {
-            ready.ready();
+            readiness.ready();
         }
     });
     let controller = Controller::for_stream(changes, store)
         .with_config(Config::default().concurrency(CONCURRENCY))
         .reconcile_on(woken)
-        .graceful_shutdown_on(signal())
+        .graceful_shutdown_on(shutdown)
         .run(one, |_, _, _| Action::requeue(Duration::from_secs(60)), context)
         .for_each(|result| async move {
             if let Err(error) = result {

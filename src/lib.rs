@@ -8,6 +8,7 @@ pub mod controller;
 pub mod health;
 pub mod kubernetes;
 pub mod metrics;
+pub mod operator;
 pub mod permissions;
 pub mod reconcile;
 pub mod telemetry;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use signalr_private_link_operator::config::{Cli, Command, RunArgs};
-use signalr_private_link_operator::{api, controller, telemetry};
+use signalr_private_link_operator::{api, operator, telemetry};
 
 /// The exit code for settings that cannot be used, clap's own included.
 const USAGE: u8 = 2;
@@ -43,7 +43,7 @@ fn run(args: &RunArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &anyhow::Error::from(error).context("no runtime")),
     };
-    match runtime.block_on(controller::run(args)) {
+    match runtime.block_on(operator::run(args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),
     }

@@ -1,11 +1,29 @@
 //! How the cluster is reached: in the pod by its service account, elsewhere as every tool does it.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tower::timeout::TimeoutLayer;
 
-/// A client whose calls are not retried (R5: what failed is observed again) and all have a
-/// deadline for reading.
+/// By then the API server has begun to answer, also a list or a watch: its own limit for a request
+/// is a minute (`--request-timeout`).
+const BEGUN: Duration = Duration::from_secs(60);
+/// A connection that is silent for longer is dead: a watch lasts 290 s at most, see
+/// `kube::runtime::watcher::Config::timeout`.
+const SILENT: Duration = Duration::from_secs(300);
+
+/// The deadline by which every answer has to begin. kube itself sets none: a list that a dead
+/// connection swallowed would leave the watch blind for ever, without a word.
+#[must_use]
+pub fn deadline() -> TimeoutLayer {
+    TimeoutLayer::new(BEGUN)
+}
+
+/// A client whose calls are not retried (R5: what failed is observed again) and none of which
+/// waits for ever.
 ///
 /// # Errors
 /// In words that say which file or variable is wrong.
@@ -38,7 +56,10 @@ pub async fn connect() -> anyhow::Result<Client> {
         }
     };
     config.default_retry = false;
-    config.connect_timeout = Some(std::time::Duration::from_secs(10));
+    config.connect_timeout = Some(Duration::from_secs(10));
+    config.read_timeout = Some(SILENT);
+    config.reset_reader_on_write = true;
     let server = config.cluster_url.clone();
-    Client::try_from(config).with_context(|| format!("no client for {server} can be made"))
+    let builder = ClientBuilder::try_from(config).with_context(|| format!("no client for {server} can be made"))?;
+    Ok(builder.with_layer(&deadline()).build())
 }

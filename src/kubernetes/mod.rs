@@ -4,6 +4,6 @@ mod client;
 mod merge;
 mod objects;
 
-pub use client::connect;
+pub use client::{connect, deadline};
 pub use merge::merge;
 pub use objects::{KubeFailure, Objects};

@@ -1,0 +1,114 @@
+//! From arguments to a running operator: settings, definitions, servers, leadership, the end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+use k8s_controller::LeaderElection;
+use kube::{Api, Client};
+
+use crate::api::{ApprovalPolicy, SignalRSharedPrivateLink};
+use crate::azure::{ArmClient, http_client, token_source};
+use crate::config::RunArgs;
+use crate::controller::{self, NAME, Setup};
+use crate::health::{self, Readiness};
+use crate::kubernetes;
+use crate::metrics::Metrics;
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+/// When it cannot start: settings, cluster, definitions, addresses.
+pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let settings = args.cloud_settings().map_err(anyhow::Error::msg)?;
+    let metrics = Arc::new(Metrics::default());
+    let http = http_client(&settings)?;
+    let tokens = token_source(&settings, &http)?;
+    let arm = Arc::new(ArmClient::new(http, settings.arm.clone(), tokens, metrics.clone()));
+    let client = kubernetes::connect().await?;
+    check_definitions(&client).await?;
+    let readiness = Readiness::default();
+    health::serve_metrics(args.metrics_address, metrics.clone()).await?;
+    health::serve_health(args.health_address, readiness.clone()).await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"), cloud = ?args.cloud, arm = %settings.arm,
+        authority = %settings.authority, "the operator starts"
+    );
+    let setup = || Setup {
+        client: client.clone(),
+        arm: arm.clone(),
+        metrics: metrics.clone(),
+        readiness: readiness.clone(),
+        namespaces: args.watch_namespaces.clone(),
+        pace: args.pace,
+        clock: jiff::Timestamp::now,
+        jitter: rand::random,
+    };
+    if !args.leader_elect {
+        controller::run(setup(), signal()).await;
+        return Ok(());
+    }
+    let identity = std::env::var("HOSTNAME").unwrap_or_else(|_| NAME.to_owned());
+    let identity = format!("{identity}_{:08x}", rand::random::<u32>());
+    let election = LeaderElection::new(client.clone(), client.default_namespace(), NAME, &identity);
+    // A replica that waits for the lease is ready to take over.
+    readiness.ready();
+    let leading = AtomicBool::new(false);
+    let lead = async {
+        leading.store(true, Ordering::Relaxed);
+        controller::run(setup(), signal()).await;
+    };
+    tokio::select! {
+        held = election.with_lease(lead) => {
+            held.context("the lease was lost; the process ends, and a new one joins the election")
+        }
+        () = ends_while_waiting(&leading) => {
+            election.release().await;
+            Ok(())
+        }
+    }
+}
+
+/// A signal ends the wait for the lease. While the lease is held the controller listens itself:
+/// the running calls end, and then the lease is given back.
+async fn ends_while_waiting(leading: &AtomicBool) {
+    signal().await;
+    if leading.load(Ordering::Relaxed) {
+        std::future::pending().await
+    }
+}
+
+/// The definitions have to be there: without them the watch would fail for ever.
+async fn check_definitions(client: &Client) -> anyhow::Result<()> {
+    let one = kube::api::ListParams::default().limit(1);
+    let links: Api<SignalRSharedPrivateLink> = Api::all(client.clone());
+    let policies: Api<ApprovalPolicy> = Api::all(client.clone());
+    usable("SignalRSharedPrivateLink", links.list(&one).await.err())?;
+    usable("ApprovalPolicy", policies.list(&one).await.err())
+}
+
+/// What the answer to a first list means for the start.
+fn usable(kind: &str, error: Option<kube::Error>) -> anyhow::Result<()> {
+    match error {
+        None => Ok(()),
+        Some(kube::Error::Api(status)) => match status.code {
+            404 => anyhow::bail!(
+                "the kind {kind} is not installed in this cluster; run: {NAME} crds | kubectl apply --server-side -f -"
+            ),
+            401 => anyhow::bail!("the API server does not accept the operator's credentials: {}", status.message),
+            // The operator may be limited to some namespaces; the watch will tell.
+            403 => Ok(()),
+            _ => anyhow::bail!("the API server cannot list {kind}: {}", status.message),
+        },
+        Some(error) => anyhow::bail!("the API server cannot be reached: {error}"),
+    }
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+}
