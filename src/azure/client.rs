@@ -10,6 +10,7 @@ use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
 use signalr_private_link_core::message::{duration, safe};
 use signalr_private_link_core::{ArmError, Failure};
+use tokio::time::Instant;
 
 use super::error::{code_and_message, date, retry_after};
 use super::gate::{Bucket, Gates};
@@ -140,22 +141,42 @@ impl ArmClient {
         url: Url,
         about: &About,
     ) -> Result<(T, Option<Timestamp>), ArmError> {
-        let answer = self.send(Method::GET, url, None, about).await.map_err(|e| e.error)?;
+        let answer = self.read(url, about).await.map_err(|e| e.error)?;
         Ok((parse(&answer, about)?, answer.date))
     }
 
-    /// One attempt.
+    /// One attempt to read.
     ///
     /// # Errors
     /// Typed; a status of 300 and more is one, for redirects are not followed.
-    pub(super) async fn send(
+    pub(super) async fn read(&self, url: Url, about: &About) -> Result<Answer, CallError> {
+        self.send(Method::GET, url, None, about, None).await
+    }
+
+    /// One attempt to write, which is not sent after `by`: what authorises it would be too old (R6).
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) async fn write(
         &self,
         method: Method,
         url: Url,
         body: Option<serde_json::Value>,
         about: &About,
+        by: Instant,
     ) -> Result<Answer, CallError> {
-        let outcome = self.attempt(method, url, body, about).await;
+        self.send(method, url, body, about, Some(by)).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<serde_json::Value>,
+        about: &About,
+        by: Option<Instant>,
+    ) -> Result<Answer, CallError> {
+        let outcome = self.attempt(method, url, body, about, by).await;
         let label = match &outcome {
             Ok(_) => "ok",
             Err(call) => call.error.failure.label(),
@@ -170,14 +191,20 @@ impl ArmClient {
         url: Url,
         body: Option<serde_json::Value>,
         about: &About,
+        by: Option<Instant>,
     ) -> Result<Answer, CallError> {
         let bucket = Bucket::of(&method);
         let not_sent =
             |failure, message| CallError { error: about.error(failure, String::new(), message), maybe_applied: false };
+        let token = self.tokens.token().await.map_err(|why| not_sent(Failure::CredentialUnavailable, why))?;
+        // The token may have taken its time. From here on nothing is waited for before the request goes.
         if let Some(left) = self.gates.closed(&about.subscription, bucket) {
             return Err(not_sent(Failure::Throttled(Some(left)), "ARM asked to wait; nothing was sent".into()));
         }
-        let token = self.tokens.token().await.map_err(|why| not_sent(Failure::CredentialUnavailable, why))?;
+        if by.is_some_and(|by| by < Instant::now()) {
+            let why = "what had to be read and asked for before took too long; nothing was sent";
+            return Err(not_sent(Failure::Transient, why.into()));
+        }
         let reads = method == Method::GET;
         let mut request =
             http::Request::builder().method(method).uri(url.as_str()).header(AUTHORIZATION, token.header());
@@ -243,6 +270,11 @@ pub(super) fn parse<T: DeserializeOwned>(answer: &Answer, about: &About) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+
     use super::*;
     use crate::azure::cloud::{CloudSettings, CredentialKind};
 
@@ -283,5 +315,69 @@ mod tests {
         ] {
             assert!(client.pinned(bad, &about).is_err(), "{bad}");
         }
+    }
+
+    /// A token that takes its time.
+    #[derive(Debug)]
+    struct Slow(Duration);
+
+    #[async_trait::async_trait]
+    impl TokenCredential for Slow {
+        async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+            tokio::time::sleep(self.0).await;
+            let expires = std::time::SystemTime::now() + Duration::from_secs(86_400);
+            Ok(AccessToken::new("token".to_owned(), expires.into()))
+        }
+    }
+
+    /// Asks everybody to wait, and counts.
+    struct Wait(Arc<AtomicUsize>);
+
+    #[async_trait::async_trait]
+    impl Transport for Wait {
+        async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, Lost> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            let answer = http::Response::builder().status(429).header("retry-after", "100");
+            Ok(answer.body(Bytes::new()).unwrap())
+        }
+    }
+
+    fn slow(token: Duration) -> (ArmClient, Arc<AtomicUsize>, Url, About) {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let make = move || -> anyhow::Result<Arc<dyn TokenCredential>> { Ok(Arc::new(Slow(token))) };
+        let tokens = TokenSource::new(Box::new(make), String::new(), Arc::new(Mutex::new(None)));
+        let endpoint = Url::parse("https://azure.test").unwrap();
+        let client = ArmClient::new(Wait(sent.clone()), endpoint.clone(), tokens, Arc::default());
+        let about = About {
+            doing: String::new(),
+            action: "",
+            scope: String::new(),
+            subscription: "s".into(),
+            call: CallKind::GetLink,
+        };
+        (client, sent, endpoint, about)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_sent_through_a_gate_that_closed_while_the_token_took_its_time() {
+        let (client, sent, url, about) = slow(Duration::from_secs(3));
+        let (first, second) = futures::future::join(client.read(url.clone(), &about), client.read(url, &about)).await;
+        for answer in [first, second] {
+            assert_eq!(answer.unwrap_err().error.failure, Failure::Throttled(Some(Duration::from_secs(100))));
+        }
+        assert_eq!(sent.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_written_when_the_token_took_longer_than_the_reads_are_good_for() {
+        let (client, sent, url, about) = slow(Duration::from_secs(6));
+        let by = Instant::now() + Duration::from_secs(5);
+        let refused = client.write(Method::PUT, url.clone(), None, &about, by).await.unwrap_err();
+        assert_eq!((refused.error.failure, refused.maybe_applied), (Failure::Transient, false));
+        assert_eq!(sent.load(Ordering::Relaxed), 0);
+        // The token is there by now.
+        let by = Instant::now() + Duration::from_secs(5);
+        client.write(Method::PUT, url, None, &about, by).await.unwrap_err();
+        assert_eq!(sent.load(Ordering::Relaxed), 1);
     }
 }

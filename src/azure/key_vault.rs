@@ -8,6 +8,7 @@ use signalr_private_link_core::failure::Level;
 use signalr_private_link_core::observed::{Connection, ConnectionState, Connections, Provisioning};
 use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, VaultId};
 use signalr_private_link_core::{ArmError, Failure};
+use tokio::time::Instant;
 
 use super::client::{About, ArmClient, CallError, CallKind};
 
@@ -84,6 +85,8 @@ pub struct ApprovalWrite<'a> {
     pub status: &'static str,
     /// The new description.
     pub description: &'a str,
+    /// It is not sent later: what authorises it would be too old (R6).
+    pub by: Instant,
 }
 
 impl ArmClient {
@@ -112,7 +115,7 @@ impl ArmClient {
     /// Typed.
     pub async fn get_connection(&self, id: &ConnectionId) -> Result<(Option<Connection>, Option<Timestamp>), ArmError> {
         let about = about(id, "reading the connection", READ, CallKind::GetConnection);
-        match self.send(Method::GET, self.url(id.path(), API_VERSION), None, &about).await {
+        match self.read(self.url(id.path(), API_VERSION), &about).await {
             Ok(answer) if answer.status == 204 => Ok((None, answer.date)),
             Ok(answer) => {
                 let wire: WireConnection = super::client::parse(&answer, &about)?;
@@ -147,7 +150,7 @@ impl ArmClient {
             body.insert("etag".into(), etag.into());
         }
         let url = self.url(write.connection.path(), API_VERSION);
-        self.send(Method::PUT, url, Some(body), &about).await.map(drop)
+        self.write(Method::PUT, url, Some(body), &about, write.by).await.map(drop)
     }
 }
 

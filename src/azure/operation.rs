@@ -3,7 +3,6 @@
 
 use std::fmt;
 
-use reqwest::Method;
 use serde::Deserialize;
 use signalr_private_link_core::ArmError;
 use signalr_private_link_core::message::safe;
@@ -66,7 +65,7 @@ impl ArmClient {
             call: CallKind::GetOperation,
         };
         let url = self.pinned(&followed.url, &about)?;
-        let answer = self.send(Method::GET, url, None, &about).await.map_err(|call| call.error)?;
+        let answer = self.read(url, &about).await.map_err(|call| call.error)?;
         if answer.status == 202 {
             return Ok(Operation::Running);
         }

@@ -55,14 +55,17 @@ impl<T: Send + Sync + 'static> Shared<T> {
     where
         F: Future<Output = Result<T, ArmError>> + Send + 'static,
     {
-        let (gathering, running) = (self.gathering.clone(), self.running.clone());
+        // The map holds the batch, so the batch does not hold the map.
+        let (gathering, running) = (Arc::downgrade(&self.gathering), self.running.clone());
         async move {
             tokio::time::sleep(gather).await;
             let turn = running.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default().clone();
             let answer = {
                 let _one_at_a_time = turn.lock().await;
                 // From here on the answer would be older than the question.
-                gathering.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                if let Some(gathering) = gathering.upgrade() {
+                    gathering.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                }
                 request().await.map(Arc::new)
             };
             let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);

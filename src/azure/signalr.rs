@@ -7,6 +7,7 @@ use serde_json::json;
 use signalr_private_link_core::observed::{ConnectionState, Link, Links, Provisioning};
 use signalr_private_link_core::resource_id::{LinkId, SignalRId, VaultId};
 use signalr_private_link_core::{ArmError, Failure};
+use tokio::time::Instant;
 
 use super::client::{About, ArmClient, CallError, CallKind, parse};
 use super::key_vault::Page;
@@ -124,7 +125,7 @@ impl ArmClient {
         }
     }
 
-    /// Requests a link. Returns it as ARM answered, and the operation to follow.
+    /// Requests a link, not after `by`. Returns it as ARM answered, and the operation to follow.
     ///
     /// # Errors
     /// Typed, with whether it may have been applied.
@@ -134,6 +135,7 @@ impl ArmClient {
         vault: &VaultId,
         group_id: &str,
         message: &str,
+        by: Instant,
     ) -> Result<(Link, Option<String>), CallError> {
         let about = about_link(
             link,
@@ -146,24 +148,24 @@ impl ArmClient {
             "privateLinkResourceId": vault.path(),
             "requestMessage": message,
         }});
-        let answer = self.send(Method::PUT, self.url(link.path(), API_VERSION), Some(body), &about).await?;
+        let answer = self.write(Method::PUT, self.url(link.path(), API_VERSION), Some(body), &about, by).await?;
         // Accepted; a body that cannot be read changes nothing about that.
         let wire: WireLink = parse(&answer, &about).map_err(|error| CallError { error, maybe_applied: true })?;
         Ok((wire.into(), answer.operation))
     }
 
-    /// Deletes a link. Returns the operation to follow, none when it is gone already.
+    /// Deletes a link, not after `by`. Returns the operation to follow, none when it is gone already.
     ///
     /// # Errors
     /// Typed, with whether it may have been applied.
-    pub async fn delete_link(&self, link: &LinkId) -> Result<Option<String>, CallError> {
+    pub async fn delete_link(&self, link: &LinkId, by: Instant) -> Result<Option<String>, CallError> {
         let about = about_link(
             link,
             "deleting the link",
             "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources/delete",
             CallKind::DeleteLink,
         );
-        let answer = self.send(Method::DELETE, self.url(link.path(), API_VERSION), None, &about).await?;
+        let answer = self.write(Method::DELETE, self.url(link.path(), API_VERSION), None, &about, by).await?;
         Ok(answer.operation.filter(|_| answer.status == 202))
     }
 

@@ -59,18 +59,16 @@ pub(super) async fn execute(
         Action::Decide(decision) => decision.connection.vault().key().to_owned(),
     };
     let _lane = context.lanes.enter(&parent).await;
-    let begun = Instant::now();
+    let by = Instant::now() + FRESH;
     // Somebody else may have begun a change while this one waited for the lane.
     let to_signalr = !matches!(action, Action::Decide(_));
     if to_signalr && context.lanes.busy(&parent, key) {
         return Outcome::Changed("another change to the SignalR began".to_owned());
     }
     let result = match action {
-        Action::PutLink { replaces } => put(context, key, desired, replaces.as_ref(), begun).await,
-        Action::DeleteLink { message, waives_fence } => {
-            delete(context, key, desired, message, *waives_fence, begun).await
-        }
-        Action::Decide(decision) => decide(context, key, desired, decision, begun).await,
+        Action::PutLink { replaces } => put(context, key, desired, replaces.as_ref(), by).await,
+        Action::DeleteLink { message, waives_fence } => delete(context, key, desired, message, *waives_fence, by).await,
+        Action::Decide(decision) => decide(context, key, desired, decision, by).await,
         Action::AddFinalizer | Action::RemoveFinalizer => Stop::because("not a write to Azure"),
     };
     match result {
@@ -108,11 +106,6 @@ async fn same_object(context: &Context, desired: &Desired) -> Result<(), Stop> {
     }
 }
 
-/// A1: what was read must not have become old while waiting for the last answer.
-fn still_fresh(begun: Instant) -> Result<(), Stop> {
-    if begun.elapsed() <= FRESH { Ok(()) } else { Stop::because("the last reads took too long") }
-}
-
 fn failed(call: CallError) -> Outcome {
     if call.maybe_applied { Outcome::Unknown(call.error) } else { Outcome::NotApplied(call.error) }
 }
@@ -122,7 +115,7 @@ async fn put(
     key: &ObjectKey,
     desired: &Desired,
     replaces: Option<&Marker>,
-    begun: Instant,
+    by: Instant,
 ) -> Result<Outcome, Stop> {
     same_object(context, desired).await?;
     // Somebody else's PUT of this link may have ended so while this one waited for the lane.
@@ -138,9 +131,8 @@ async fn put(
     let nonce = Nonce::from_random(rand::random::<[u8; NONCE_LENGTH]>());
     let marker = Marker { uid: desired.object.uid.clone(), nonce, tag: desired.tag() };
     let message = marker.message(&desired.words);
-    still_fresh(begun)?;
     let signalr = desired.link.signalr();
-    Ok(match context.arm.put_link(&desired.link, &desired.vault, &desired.group_id, &message).await {
+    Ok(match context.arm.put_link(&desired.link, &desired.vault, &desired.group_id, &message, by).await {
         Ok((link, operation)) => {
             context.lanes.occupy(signalr.key(), key);
             let followed = operation.map(|url| FollowedOperation::new(OperationKind::Put, desired.link.clone(), url));
@@ -175,17 +167,16 @@ async fn delete(
     desired: &Desired,
     message: &str,
     waives_fence: bool,
-    begun: Instant,
+    by: Instant,
 ) -> Result<Outcome, Stop> {
     same_object(context, desired).await?;
     match context.arm.get_link(&desired.link).await? {
         (Some(link), _) if link.message == message => {}
         _ => return Stop::because("the link is not the one that was decided on"),
     }
-    still_fresh(begun)?;
     context.memories.deleting(key, waives_fence);
     let signalr = desired.link.signalr();
-    Ok(match context.arm.delete_link(&desired.link).await {
+    Ok(match context.arm.delete_link(&desired.link, by).await {
         Ok(operation) => {
             context.lanes.occupy(signalr.key(), key);
             let followed =
@@ -203,7 +194,7 @@ async fn decide(
     key: &ObjectKey,
     desired: &Desired,
     decision: &Decision,
-    begun: Instant,
+    by: Instant,
 ) -> Result<Outcome, Stop> {
     if decision.verdict == Verdict::Revoked {
         context.memories.revoking(key);
@@ -235,7 +226,6 @@ async fn decide(
         uid: decision.uid.clone(),
         nonce: decision.nonce.clone(),
     };
-    still_fresh(begun)?;
     let write = ApprovalWrite {
         connection: &decision.connection,
         etag: connection.etag.as_deref(),
@@ -245,6 +235,7 @@ async fn decide(
             Verdict::Revoked => "Rejected",
         },
         description: &record.to_description(),
+        by,
     };
     Ok(match context.arm.put_connection(&write).await {
         Ok(()) => Outcome::Applied(None),
