@@ -323,6 +323,15 @@ fn the_outcome_of_a_write_is_told() {
     assert_eq!(said(&Outcome::Changed("the object".into())), None);
 }
 
+/// It may be the connection or the vault that has gone: the next pass reads which.
+#[test]
+fn a_connection_that_has_gone_before_the_approval_is_no_word_about_the_vault() {
+    let scenario = Scenario::new().automatic().seen_before(30).recorded();
+    let gone = Outcome::NotApplied(error(Failure::NotFound(Level::Resource)));
+    let plan = conclude(&scenario.desired, scenario.decide(), &gone);
+    assert_eq!((plan.report.map(|report| report.reason), plan.again), (None, Again::AsReason));
+}
+
 #[test]
 fn deletion_ends_in_every_state() {
     let deleting = |scenario: Scenario| {

@@ -3,7 +3,7 @@
 use super::{Again, Plan, Side, deletion, failed};
 use crate::action::Action;
 use crate::desired::Desired;
-use crate::failure::{ArmError, Failure, Outcome};
+use crate::failure::{ArmError, Failure, Level, Outcome};
 use crate::marker::Verdict;
 use crate::message::sentence;
 use crate::reason::Reason;
@@ -23,6 +23,12 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
         },
         // Nothing was written; the next pass decides on what is there now.
         Outcome::Changed(_) => Plan { report: None, again: Again::AsReason, ..plan },
+        // The connection has gone since it was read: what that means, the next pass reads.
+        Outcome::NotApplied(ArmError { failure: Failure::NotFound(Level::Resource), .. })
+            if matches!(action, Action::Decide(_)) =>
+        {
+            Plan { report: None, again: Again::AsReason, ..plan }
+        }
         Outcome::NotApplied(error) | Outcome::Unknown(error) if is_revocation(&action) => {
             not_taken_back(desired, plan, action, error)
         }
