@@ -4,10 +4,10 @@
 
 mod common;
 
-use common::{Azure, SIGNALR, VAULT, link};
+use common::{Azure, BUSY, SIGNALR, VAULT, link};
 use serde_json::json;
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_link_is_created_approved_and_deleted() {
     let azure = Azure::start().await;
     let created = azure.put_link("kv-pe").await;
@@ -42,7 +42,7 @@ async fn a_link_is_created_approved_and_deleted() {
     assert_eq!(azure.call("GET", id, None).await.status, 204, "a missing connection is 204");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_signalr_refuses_a_second_change_even_while_it_says_succeeded() {
     let azure = Azure::start().await;
     azure.put_link("kv-pe").await;
@@ -51,11 +51,11 @@ async fn a_signalr_refuses_a_second_change_even_while_it_says_succeeded() {
     assert_eq!(azure.call("GET", SIGNALR, None).await.body["properties"]["provisioningState"], "Succeeded");
     let refused = azure.put_link("other").await;
     assert_eq!((refused.status, refused.code()), (409, "Conflict"));
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    tokio::time::sleep(BUSY).await;
     assert_eq!(azure.put_link("other").await.status, 200);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_missing_is_told_as_arm_tells_it() {
     let azure = Azure::start().await;
     let elsewhere = |from: &str, to: &str| link("kv-pe").replace(from, to);
@@ -78,13 +78,13 @@ async fn what_is_missing_is_told_as_arm_tells_it() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn tokens_versions_tiers_and_rights_are_checked() {
     let mut azure = Azure::start().await;
     let refused = azure.sign_in("wrong").await;
     assert_eq!((refused.status, &refused.body["error"]), (401, &json!("invalid_client")));
     assert!(refused.body["error_description"].as_str().unwrap().starts_with("AADSTS7000215: "));
-    let url = format!("{}{SIGNALR}", azure.server.endpoint());
+    let url = format!("{}{SIGNALR}", azure.endpoint());
     assert_eq!(azure.url("GET", &url, None).await.code(), "MissingApiVersionParameter");
     assert_eq!(
         azure.url("GET", &format!("{url}?api-version=2099-01-01"), None).await.code(),
@@ -107,7 +107,7 @@ async fn tokens_versions_tiers_and_rights_are_checked() {
     assert!(unknown.header("www-authenticate").is_some());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn lists_come_in_pages() {
     let azure = Azure::start().await;
     azure.control("PATCH", "/quirks", json!({"pageSize": 2})).await;
@@ -124,7 +124,7 @@ async fn lists_come_in_pages() {
 
 #[tokio::test]
 async fn a_fault_after_the_effect_loses_only_the_answer() {
-    let azure = Azure::start().await;
+    let azure = Azure::serve().await;
     let lost = json!({"method": "PUT", "path": "kv-pe", "when": "after", "kind": "status", "status": 504, "code": "GatewayTimeout"});
     azure.control("POST", "/faults", lost).await;
     assert_eq!(azure.put_link("kv-pe").await.status, 504);
@@ -135,7 +135,7 @@ async fn a_fault_after_the_effect_loses_only_the_answer() {
     assert_eq!(azure.call("GET", &link("kv-pe"), None).await.status, 200);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_truth_tells_who_opened_what() {
     let azure = Azure::start().await;
     azure.control("POST", "/strangers", json!({"vault": VAULT, "message": "please approve"})).await;
@@ -145,7 +145,7 @@ async fn the_truth_tells_who_opened_what() {
     assert_eq!(azure.control("GET", "/truth", json!(null)).await["strangersApproved"], 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_connections_removal_is_polled_until_it_is_gone() {
     let azure = Azure::start().await;
     azure.control("POST", "/strangers", json!({"vault": VAULT, "message": "hello"})).await;
@@ -160,7 +160,7 @@ async fn a_connections_removal_is_polled_until_it_is_gone() {
     assert_eq!(azure.url("GET", &location, None).await.status, 204);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_grant_ends_where_its_scope_ends() {
     let azure = Azure::start().await;
     let grants = |scope: &str| json!([{"actions": ["*"], "scope": scope}]);
@@ -173,7 +173,7 @@ async fn a_grant_ends_where_its_scope_ends() {
     assert_eq!(azure.call("GET", SIGNALR, None).await.status, 200);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_link_without_a_message_has_no_such_field() {
     let azure = Azure::start().await;
     let body = json!({"properties": {"groupId": "vault", "privateLinkResourceId": VAULT}});
@@ -184,20 +184,20 @@ async fn a_link_without_a_message_has_no_such_field() {
 
 #[tokio::test]
 async fn a_request_without_an_answer_is_in_the_log() {
-    let azure = Azure::start().await;
+    let azure = Azure::serve().await;
     azure.control("DELETE", "/requests", json!(null)).await;
     azure.control("POST", "/faults", json!({"path": "contoso-signalr", "kind": "reset"})).await;
-    let url = format!("{}{SIGNALR}?api-version=2024-03-01", azure.server.endpoint());
-    assert!(azure.http.get(url).bearer_auth(&azure.token).send().await.is_err());
+    let url = format!("{}{SIGNALR}?api-version=2024-03-01", azure.endpoint());
+    assert!(azure.ask("GET", &url, None).await.is_none());
     assert_eq!(azure.control("GET", "/requests", json!(null)).await[0]["status"], 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_location_of_a_deletion_is_polled_until_it_ends() {
     let azure = Azure::start().await;
     azure.put_link("kv-pe").await;
     azure.connection().await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    tokio::time::sleep(BUSY).await;
     let deletion = azure.call("DELETE", &link("kv-pe"), None).await;
     assert_eq!(deletion.status, 202);
     let location = deletion.header("location").unwrap().to_owned();

@@ -10,7 +10,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use common::{Azure, SIGNALR, VAULT, link};
+use common::{Azure, BUSY, SIGNALR, VAULT, link};
 use serde_json::{Value, json};
 
 fn facts() -> Option<PathBuf> {
@@ -76,7 +76,7 @@ impl Specification {
 const SIGNALR_FILE: &str = "signalr/resource-manager/Microsoft.SignalRService/stable/2024-03-01/signalr.json";
 const VAULT_FILE: &str = "keyvault/resource-manager/Microsoft.KeyVault/stable/2023-07-01/keyvault.json";
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn answers_are_valid_against_the_openapi_files() {
     let Some(facts) = facts() else { return };
     let specification = Specification { root: facts.join("specs/specification") };
@@ -141,7 +141,7 @@ fn recorded_directions(entry: &Value) -> Vec<&'static str> {
 }
 
 /// One exchange of each kind in the recording of SignalR's links, in the order of a link's life.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_links_life_looks_as_it_was_recorded() {
     let Some(facts) = facts() else { return };
     let file = facts.join("recordings/go-armsignalr-2023-09-04__sharedPrivateLinkResources.trimmed.json");
@@ -184,13 +184,13 @@ async fn a_links_life_looks_as_it_was_recorded() {
     let list = find("GET", &|e| e["ResponseBody"].get("value").is_some());
     compare("LIST", &list, &azure.call("GET", &format!("{SIGNALR}/sharedPrivateLinkResources"), None).await);
 
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    tokio::time::sleep(BUSY).await;
     let delete = find("DELETE", &about("sharedPrivateLinkResources"));
     compare("DELETE", &delete, &azure.call("DELETE", &link("kv-pe"), None).await);
 }
 
 /// The approval of a connection was recorded on 2024-04-18: Approved at once, while still Updating.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_approval_looks_as_it_was_recorded() {
     let Some(facts) = facts() else { return };
     let text =

@@ -1,36 +1,45 @@
-//! A simulator with one SignalR and one vault, and a client that has a token.
+//! A simulator with one SignalR and one vault, and a client that has a token: in this process on a
+//! clock that is paused, or over TLS for what only a network can do.
 
 #![allow(dead_code)]
 
 use std::time::Duration;
 
-use azure_sim::{Config, Server};
-use reqwest::{Method, Response};
+use azure_sim::{Config, InProcess, Server, clock};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
 use serde_json::{Value, json};
 
 pub const SIGNALR: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/contoso/providers/Microsoft.SignalRService/signalR/contoso-signalr";
 pub const VAULT: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/contoso/providers/Microsoft.KeyVault/vaults/contoso-kv";
 
+/// By then a SignalR takes the next change after one has ended.
+pub const BUSY: Duration = Duration::from_secs(60);
+
+/// Where the simulator is.
+enum Reach {
+    Here(InProcess),
+    Served(Server, reqwest::Client),
+}
+
 pub struct Azure {
-    pub server: Server,
-    pub config: Config,
-    pub http: reqwest::Client,
+    reach: Reach,
+    config: Config,
     pub token: String,
 }
 
 /// An answer, taken apart.
 pub struct Answer {
     pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
+    pub headers: HeaderMap,
     pub body: Value,
 }
 
 impl Answer {
-    async fn of(response: Response) -> Self {
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.unwrap();
-        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Self { status, headers, body }
+    fn of(response: Response<Bytes>) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        Self { status: parts.status.as_u16(), headers: parts.headers, body }
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -43,23 +52,50 @@ impl Answer {
 }
 
 impl Azure {
+    /// One in this process, with Azure's own times, for a test whose clock is paused.
     pub async fn start() -> Self {
-        let mut config = Config::preset();
-        config.timings.create_ms = 200;
-        config.timings.delete_ms = 150;
-        config.timings.appear_ms = 50;
-        config.timings.approve_ms = 150;
-        config.timings.propagation_ms = 100;
-        config.timings.busy_ms = 150;
+        clock::set("2026-11-24T00:00:00Z".parse().unwrap());
+        let config = Config::preset();
+        Self::with(Reach::Here(InProcess::new(config.clone(), "https://azure.test")), config).await
+    }
+
+    /// One behind TLS.
+    pub async fn serve() -> Self {
+        let config = Config::preset();
         let server = Server::start(config.clone()).await.unwrap();
         let root = reqwest::Certificate::from_pem(server.ca().as_bytes()).unwrap();
         let http = reqwest::Client::builder().tls_certs_only([root]).build().unwrap();
-        let mut azure = Self { server, config, http, token: String::new() };
+        Self::with(Reach::Served(server, http), config).await
+    }
+
+    async fn with(reach: Reach, config: Config) -> Self {
+        let mut azure = Self { reach, config, token: String::new() };
         azure.control("POST", "/signalr", json!({"resourceId": SIGNALR})).await;
         azure.control("POST", "/vaults", json!({"resourceId": VAULT})).await;
         let secret = azure.config.client_secret.clone();
         azure.token = azure.sign_in(&secret).await.body["access_token"].as_str().unwrap().to_owned();
         azure
+    }
+
+    pub fn endpoint(&self) -> String {
+        match &self.reach {
+            Reach::Here(_) => "https://azure.test".to_owned(),
+            Reach::Served(server, _) => server.endpoint().to_owned(),
+        }
+    }
+
+    /// Sends a request; `None` when no answer comes.
+    async fn send(&self, request: Request<Bytes>) -> Option<Answer> {
+        match &self.reach {
+            Reach::Here(sim) => Some(Answer::of(sim.azure(request))),
+            Reach::Served(_, http) => {
+                let answer = http.execute(request.try_into().unwrap()).await.ok()?;
+                let (status, headers) = (answer.status(), answer.headers().clone());
+                let mut response = Response::new(answer.bytes().await.ok()?);
+                (*response.status_mut(), *response.headers_mut()) = (status, headers);
+                Some(Answer::of(response))
+            }
+        }
     }
 
     pub async fn sign_in(&self, secret: &str) -> Answer {
@@ -69,31 +105,40 @@ impl Azure {
             .append_pair("client_secret", secret)
             .append_pair("scope", "https://management.azure.com/.default")
             .finish();
-        let url = format!("{}/{}/oauth2/v2.0/token", self.server.endpoint(), self.config.tenant_id);
-        Answer::of(self.http.post(url).body(form).send().await.unwrap()).await
+        let url = format!("{}/{}/oauth2/v2.0/token", self.endpoint(), self.config.tenant_id);
+        self.send(Request::post(url).body(Bytes::from(form)).unwrap()).await.unwrap()
     }
 
     pub async fn control(&self, method: &str, path: &str, body: Value) -> Value {
-        let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let url = format!("{}{path}", self.server.control());
-        let answer = Answer::of(reqwest::Client::new().request(method, url).json(&body).send().await.unwrap()).await;
-        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
-        answer.body
+        match &self.reach {
+            Reach::Here(sim) => sim.control(method, path, &body).unwrap_or_else(|refusal| panic!("{path}: {refusal}")),
+            Reach::Served(server, _) => {
+                let url = format!("{}{path}", server.control());
+                let request = reqwest::Client::new().request(method.parse().unwrap(), url).json(&body);
+                let answer = request.send().await.unwrap();
+                assert_eq!(answer.status(), 200, "{path}");
+                answer.json().await.unwrap()
+            }
+        }
+    }
+
+    /// A request with a token; `None` when no answer comes.
+    pub async fn ask(&self, method: &str, url: &str, body: Option<Value>) -> Option<Answer> {
+        let request = Request::builder().method(method).uri(url);
+        let request = request.header("authorization", format!("Bearer {}", self.token));
+        let request = request.header("content-type", "application/json");
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        self.send(request.body(body).unwrap()).await
     }
 
     pub async fn url(&self, method: &str, url: &str, body: Option<Value>) -> Answer {
-        let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = self.http.request(method, url).bearer_auth(&self.token);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        Answer::of(request.send().await.unwrap()).await
+        self.ask(method, url, body).await.unwrap()
     }
 
     /// A request to a resource, with the API version of its provider.
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let version = if path.to_lowercase().contains("keyvault") { "2023-07-01" } else { "2024-03-01" };
-        self.url(method, &format!("{}{path}?api-version={version}", self.server.endpoint()), body).await
+        self.url(method, &format!("{}{path}?api-version={version}", self.endpoint()), body).await
     }
 
     pub async fn put_link(&self, name: &str) -> Answer {
@@ -105,12 +150,12 @@ impl Azure {
 
     /// Asks again until the answer satisfies.
     pub async fn until(&self, path: &str, satisfied: impl Fn(&Answer) -> bool) -> Answer {
-        for _ in 0..200 {
+        for _ in 0..600 {
             let answer = self.call("GET", path, None).await;
             if satisfied(&answer) {
                 return answer;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
         panic!("{path} did not come to it");
     }
