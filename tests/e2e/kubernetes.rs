@@ -52,7 +52,7 @@ fn an_api_server_that_is_away_and_comes_back_costs_nothing() {
 fn the_real_api_server_is_what_the_fake_one_imitates() {
     run(async {
         let client = scene().await.cluster.client().await.unwrap();
-        testkit::kubernetes_suite::run(&client).await.unwrap();
+        testkit::kubernetes_suite::run(&client, || ()).await.unwrap();
     });
 }
 

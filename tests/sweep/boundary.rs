@@ -1,23 +1,27 @@
 //! Where the operator ends and the network begins: every call is counted, one of them meets a
 //! fault, and what is sent is judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use azure_sim::{Config, InProcess};
 use bytes::Bytes;
-use http::{Method, Request, Response};
-use serde_json::{Value, json};
+use http::{Request, Response};
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::Value;
 use testkit::fake_kubernetes::FakeKubernetes;
+use testkit::kube_client::{AnswerBody, whole};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::circumstances::Circumstances;
 use crate::fault::{Fault, OUTAGE, RetryAfter};
 use crate::judge;
-use crate::stage::{self, LINKS};
-use crate::wire::{Bucket, answer, bucket, error, is_write, label, retry_after, unknown_words};
+use crate::stage::LINKS;
+use crate::wire::{Bucket, answer, bucket, error, is_write, label, retry_after, unknown_words, written_parent};
 
 /// Where requests to Azure go.
 pub const ENDPOINT: &str = "https://azure.test";
@@ -50,6 +54,8 @@ pub enum Strike {
     Never,
     /// The call of this number, and as many after it as are left.
     At { call: usize, times: usize, fault: Fault },
+    /// One write in four and one read in sixteen, each time with a fault of any kind.
+    Random,
 }
 
 /// One side refuses everything, or cannot be reached.
@@ -60,7 +66,6 @@ struct Outage {
     forbidden: bool,
 }
 
-#[derive(Default)]
 pub struct Calls {
     pub count: usize,
     strike: Strike,
@@ -74,16 +79,43 @@ pub struct Calls {
     /// Until when the process may not send what falls into a bucket of ARM's.
     closed: BTreeMap<Bucket, Instant>,
     outage: Option<Outage>,
-    /// When somebody tore the objects away: what was read before may be acted on for a moment (R6).
-    torn: Option<Instant>,
+    /// When somebody tore an object away, by uid.
+    pub torn: BTreeMap<String, Instant>,
+    /// When somebody else last had a hand in a link, by its id.
+    pub touched: BTreeMap<String, Instant>,
+    /// Writes that are on their way, by the SignalR or vault that they are about.
+    flying: BTreeSet<String>,
+    /// Whose marker the last PUT of a link bore.
+    pub writers: BTreeMap<String, String>,
+    dice: SmallRng,
     /// Requests of this kind that Azure refuses, with status and code, until people relent.
     pub refused: Option<(&'static str, u16, &'static str)>,
 }
 
 impl Calls {
+    fn new(circumstances: Circumstances) -> Self {
+        Self {
+            count: 0,
+            strike: circumstances.strike,
+            struck: None,
+            strikes: 0,
+            log: Vec::new(),
+            problems: Vec::new(),
+            writes: 0,
+            closed: BTreeMap::new(),
+            outage: None,
+            torn: BTreeMap::new(),
+            touched: BTreeMap::new(),
+            flying: BTreeSet::new(),
+            writers: BTreeMap::new(),
+            dice: SmallRng::seed_from_u64(circumstances.seed),
+            refused: None,
+        }
+    }
+
     /// Whether the fault is yet to come.
     pub fn may_strike(&self) -> bool {
-        matches!(self.strike, Strike::At { .. })
+        self.strike != Strike::Never
     }
 
     /// No fault comes any more.
@@ -91,9 +123,22 @@ impl Calls {
         self.strike = Strike::Never;
     }
 
-    /// Whether somebody tore the objects away within the last seconds.
-    pub fn just_torn(&self) -> bool {
-        self.torn.is_some_and(|at| at.elapsed() <= FRESH)
+    /// Whether somebody tore the object away within the last seconds: what was read of it before may
+    /// be acted on for a moment (R6).
+    pub fn just_torn(&self, uid: &str) -> bool {
+        self.torn.get(uid).is_some_and(|at| at.elapsed() <= FRESH)
+    }
+
+    /// Whether somebody else had a hand in the link while a pass could be on its way: what that says
+    /// of the link may be so far behind.
+    pub fn just_touched(&self, link: &str) -> bool {
+        self.touched.get(&link.to_ascii_lowercase()).is_some_and(|at| at.elapsed() <= PASS)
+    }
+
+    /// Whether somebody had a hand in a connection, with an effect that took so long, since a write
+    /// could rest on a read of it (R6).
+    pub fn just_decided(&self, took: Duration) -> bool {
+        self.touched.values().any(|at| at.elapsed() <= FRESH + took)
     }
 
     /// Whether a fault that lasts has not ended.
@@ -105,16 +150,33 @@ impl Calls {
 /// What authorises a write was read at most this long before (R6).
 const FRESH: Duration = Duration::from_secs(5);
 
+/// How long a pass may take from its first read to its last word: some calls of 20 s.
+const PASS: Duration = Duration::from_secs(60);
+
 /// Both sides, and the network before them.
 pub struct Boundary {
-    pub kubernetes: FakeKubernetes,
-    pub azure: InProcess,
+    pub kubernetes: Arc<FakeKubernetes>,
+    pub azure: Arc<InProcess>,
     pub crashed: Notify,
     /// A copy from a permitted subscription that was alone in both lists (T3): S1's one exception.
     pub stranger_may_slip: bool,
     started: Instant,
+    /// Requests and answers take their time.
+    pub slow: bool,
     calls: Mutex<Calls>,
     cache: Mutex<Cache>,
+}
+
+/// A write that is on its way.
+struct Flight {
+    boundary: Arc<Boundary>,
+    parent: String,
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.boundary.calls().flying.remove(&self.parent);
+    }
 }
 
 /// What a stale store shows, and what it will show next.
@@ -129,15 +191,32 @@ struct Cache {
 const STALE: Duration = Duration::from_secs(60);
 
 impl Boundary {
-    pub fn new(config: Config, strike: Strike, stranger_may_slip: bool) -> Arc<Self> {
+    pub fn new(config: Config, circumstances: Circumstances, stranger_may_slip: bool) -> Arc<Self> {
         azure_sim::clock::set("2026-11-24T00:00:00Z".parse().unwrap());
+        let azure = Arc::new(InProcess::new(config, ENDPOINT));
+        Self::between(Arc::default(), azure, circumstances, stranger_may_slip)
+    }
+
+    /// Another cluster, whose operator works on the same Azure.
+    pub fn beside(other: &Self, circumstances: Circumstances) -> Arc<Self> {
+        let kubernetes = Arc::new(FakeKubernetes::of_cluster(1));
+        Self::between(kubernetes, other.azure.clone(), circumstances, other.stranger_may_slip)
+    }
+
+    fn between(
+        kubernetes: Arc<FakeKubernetes>,
+        azure: Arc<InProcess>,
+        circumstances: Circumstances,
+        stranger_may_slip: bool,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            kubernetes: FakeKubernetes::default(),
-            azure: InProcess::new(config, ENDPOINT),
+            kubernetes,
+            azure,
             crashed: Notify::new(),
             stranger_may_slip,
             started: Instant::now(),
-            calls: Mutex::new(Calls { strike, ..Calls::default() }),
+            calls: Mutex::new(Calls::new(circumstances)),
+            slow: circumstances.slow,
             cache: Mutex::default(),
         })
     }
@@ -175,6 +254,12 @@ impl Boundary {
         self.calls().closed.clear();
     }
 
+    /// Whether faults strike at random now.
+    pub fn dice<T>(&self, roll: impl FnOnce(&mut SmallRng) -> T) -> Option<T> {
+        let mut calls = self.calls();
+        (calls.strike == Strike::Random).then(|| roll(&mut calls.dice))
+    }
+
     /// The request reaches its goal.
     fn apply(&self, side: Side, request: &Request<Bytes>) -> Response<Bytes> {
         match side {
@@ -187,12 +272,19 @@ impl Boundary {
     }
 
     fn count(&self, side: Side, request: &Request<Bytes>) -> Option<Fault> {
-        let what = label(side, request);
+        let label = label(side, request);
+        let write = is_write(request, &label);
+        // With one object its name says nothing.
+        let what = if self.slow { format!("{label} {}", request.uri().path()) } else { label };
         let mut calls = self.calls();
         let number = calls.count;
         calls.count += 1;
-        calls.writes += usize::from(is_write(request, &what));
-        let fault = match calls.strike {
+        calls.writes += usize::from(write);
+        let strike = calls.strike;
+        let fault = match strike {
+            Strike::Random if calls.dice.random_ratio(1, if write { 4 } else { 16 }) => {
+                Some(Fault::any(&mut calls.dice)).filter(|fault| fault.strikes(side))
+            }
             Strike::At { call, times, fault } if call <= number => {
                 let again = Strike::At { call: number + 1, times: times - 1, fault };
                 calls.strike = if times > 1 { again } else { Strike::Never };
@@ -212,6 +304,11 @@ impl Boundary {
         fault
     }
 
+    /// Whether this side cannot be reached.
+    pub fn is_away(&self, side: Side) -> bool {
+        self.calls().outage.is_some_and(|outage| outage.side == side && outage.until > Instant::now())
+    }
+
     /// What an outage makes of a call to this side.
     fn outage(&self, side: Side) -> Option<Result<Response<Bytes>, Broken>> {
         let outage = self.calls().outage.filter(|outage| outage.side == side && outage.until > Instant::now())?;
@@ -220,19 +317,38 @@ impl Boundary {
     }
 
     /// S13: nothing is sent before the time that ARM asked for has passed, up to ten minutes.
-    fn gate(&self, request: &Request<Bytes>, fault: Option<Fault>) {
-        if request.uri().path().contains("/oauth2/") {
-            return;
-        }
-        let bucket = bucket(request);
-        let early = self.calls().closed.get(&bucket).is_some_and(|until| *until > Instant::now());
-        if early {
+    fn gate(&self, request: &Request<Bytes>) {
+        let early = |bucket| self.calls().closed.get(&bucket).is_some_and(|until| *until > Instant::now());
+        if let Some(bucket) = bucket(request).filter(|bucket| early(*bucket)) {
             self.problem(format!("S13: {bucket:?} was sent before Retry-After had passed"));
         }
-        if let Some(Fault::Throttled(RetryAfter::Seconds(after) | RetryAfter::Date(after))) = fault {
-            // A date has whole seconds only.
-            let after = Duration::from_secs(after.min(600)) - Duration::from_secs(1);
-            self.calls().closed.insert(bucket, Instant::now() + after);
+    }
+
+    /// The process has been told to wait.
+    fn close(&self, request: &Request<Bytes>, fault: Option<Fault>) {
+        let Some(Fault::Throttled(RetryAfter::Seconds(after) | RetryAfter::Date(after))) = fault else { return };
+        // A date has whole seconds only.
+        let after = Duration::from_secs(after.min(600)) - Duration::from_secs(1);
+        if let Some(bucket) = bucket(request) {
+            let until = Instant::now() + after;
+            self.calls().closed.entry(bucket).and_modify(|old| *old = until.max(*old)).or_insert(until);
+        }
+    }
+
+    /// R8: until the returned token is dropped, nothing else is written to the same SignalR or vault.
+    fn take_off(self: &Arc<Self>, request: &Request<Bytes>) -> Option<Flight> {
+        let parent = written_parent(request)?;
+        if !self.calls().flying.insert(parent.clone()) {
+            self.problem(format!("S13: two writes to {parent} at once"));
+        }
+        Some(Flight { boundary: self.clone(), parent })
+    }
+
+    /// On the way to the other side, or back.
+    pub async fn travel(&self) {
+        if self.slow {
+            let wait = self.calls().dice.random_range(5..800);
+            tokio::time::sleep(Duration::from_millis(wait)).await;
         }
     }
 
@@ -242,15 +358,45 @@ impl Boundary {
         if let Some(answer) = self.outage(side) {
             return answer;
         }
-        if side == Side::Azure {
-            self.gate(&request, fault);
-            if fault != Some(Fault::CrashBefore) {
-                judge::azure(&self, &request);
-            }
-        }
-        let Some(fault) = fault else {
-            return Ok(self.apply(side, &request));
+        let _flight = (side == Side::Azure && fault != Some(Fault::CrashBefore)).then(|| {
+            self.gate(&request);
+            judge::azure(&self, &request);
+            self.take_off(&request)
+        });
+        self.travel().await;
+        let answer = match fault {
+            None => Ok(self.apply(side, &request)),
+            Some(fault) => self.clone().meet(fault, side, request.clone()).await,
         };
+        self.travel().await;
+        if side == Side::Azure {
+            self.close(&request, fault);
+        }
+        answer
+    }
+
+    /// A request to the API server, which may begin a watch.
+    pub async fn to_kubernetes(self: Arc<Self>, request: Request<Bytes>) -> Result<Response<AnswerBody>, Broken> {
+        let Some(watch) = self.kubernetes.watch(&request) else {
+            return self.send(Side::Kubernetes, request).await.map(|answer| answer.map(whole));
+        };
+        let fault = self.count(Side::Kubernetes, &request);
+        if let Some(answer) = self.outage(Side::Kubernetes) {
+            return answer.map(|answer| answer.map(whole));
+        }
+        self.travel().await;
+        match fault {
+            None | Some(Fault::Lagging | Fault::UnknownWords) => Ok(Response::new(self.tell(watch))),
+            Some(fault) => self.meet(fault, Side::Kubernetes, request).await.map(|answer| answer.map(whole)),
+        }
+    }
+
+    async fn meet(
+        self: Arc<Self>,
+        fault: Fault,
+        side: Side,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, Broken> {
         match fault {
             Fault::CrashBefore => self.crash().await,
             Fault::CrashAfter => {
@@ -310,11 +456,11 @@ impl Boundary {
                 Ok(self.apply(side, &request))
             }
             Fault::Deleted => {
-                self.delete();
+                self.kubernetes.objects(LINKS).iter().for_each(|object| self.delete(object));
                 Ok(self.apply(side, &request))
             }
             Fault::Recreated => {
-                self.recreate();
+                self.kubernetes.objects(LINKS).iter().for_each(|object| self.recreate(object));
                 Ok(self.apply(side, &request))
             }
             Fault::Away(_) | Fault::Forbidden => {
@@ -323,68 +469,6 @@ impl Boundary {
                 self.outage(side).unwrap_or(Err(Broken))
             }
         }
-    }
-
-    /// The object as it was before its last change; nothing if it had none.
-    fn past(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
-        let name = request.uri().path().rsplit_once("/signalrsharedprivatelinks/")?.1.to_owned();
-        if request.method() != Method::GET {
-            return None;
-        }
-        let past = self.kubernetes.previous(LINKS, stage::NAMESPACE, &name);
-        Some(match past {
-            Some(object) => answer(200).body(Bytes::from(object.to_string())).unwrap(),
-            None => error(Side::Kubernetes, 404, "NotFound"),
-        })
-    }
-
-    /// Somebody writes the status of all links.
-    fn meddle(&self, forge: bool) {
-        for object in self.kubernetes.objects(LINKS) {
-            let (meta, now) = (&object["metadata"], "2026-11-24T00:00:00Z");
-            let condition = json!({
-                "type": "Ready", "status": "True", "reason": "Approved", "message": "trust me",
-                "lastTransitionTime": now, "observedGeneration": meta["generation"],
-            });
-            let forged = json!({
-                "observedGeneration": meta["generation"], "conditions": [condition],
-                "approval": {"requestedAt": now, "approvedAt": now, "approvedBy": "Operator", "policy": "p@1"},
-            });
-            let status = if forge { forged } else { json!(null) };
-            let name = meta["name"].as_str().unwrap_or_default();
-            self.people("PATCH", &format!("{}/status", stage::object_path(name)), &json!({"status": status}));
-        }
-    }
-
-    /// Somebody deletes all links.
-    fn delete(&self) {
-        for object in self.kubernetes.objects(LINKS) {
-            let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            self.people("DELETE", &stage::object_path(name), &json!({}));
-        }
-        self.calls().torn = Some(Instant::now());
-        self.note("the object is deleted");
-    }
-
-    /// Somebody tears all links away, finalizers and all, and makes them anew.
-    fn recreate(&self) {
-        for object in self.kubernetes.objects(LINKS) {
-            let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let path = stage::object_path(name);
-            self.people("PATCH", &path, &json!({"metadata": {"finalizers": null}}));
-            self.people("DELETE", &path, &json!({}));
-            let again = json!({"metadata": {"name": name}, "spec": object["spec"]});
-            self.people("POST", &stage::objects_path(), &again);
-        }
-        self.calls().torn = Some(Instant::now());
-        self.note("the object is torn away and made anew");
-    }
-
-    /// A request of somebody else's reaches the API server.
-    pub fn people(&self, method: &str, path: &str, body: &Value) -> Response<Bytes> {
-        let request = Request::builder().method(method).uri(path);
-        let request = request.header("content-type", "application/merge-patch+json");
-        self.kubernetes.handle(&request.body(Bytes::from(body.to_string())).unwrap())
     }
 
     async fn crash<T>(&self) -> T {

@@ -13,6 +13,10 @@ pub struct Circumstances {
     pub clock_ahead: bool,
     /// The watch's store is a minute behind.
     pub stale_cache: bool,
+    /// Requests and answers take their time, so that what happens overlaps.
+    pub slow: bool,
+    /// What happens by chance depends on it.
+    pub seed: u64,
 }
 
 impl Circumstances {

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use rand::RngExt as _;
+use rand::rngs::SmallRng;
+
 use crate::boundary::Side;
 
 /// What becomes of one call.
@@ -57,7 +60,47 @@ pub enum RetryAfter {
     Date(u64),
 }
 
+const fn refusal(status: u16, code: &'static str) -> Fault {
+    Fault::Status { status, code, applied: false }
+}
+
+/// What a call can meet by chance.
+const ANY: &[Fault] = &[
+    Fault::CrashBefore,
+    Fault::CrashAfter,
+    Fault::Panic,
+    Fault::Reset { applied: false },
+    Fault::Reset { applied: true },
+    Fault::Reset { applied: true },
+    Fault::Hang { applied: false },
+    Fault::Hang { applied: true },
+    Fault::Late,
+    Fault::Late,
+    refusal(401, "ExpiredAuthenticationToken"),
+    refusal(403, "AuthorizationFailed"),
+    refusal(409, "Conflict"),
+    refusal(412, "PreconditionFailed"),
+    refusal(500, "InternalServerError"),
+    Fault::Status { status: 502, code: "BadGateway", applied: true },
+    refusal(503, "ServiceUnavailable"),
+    Fault::Throttled(RetryAfter::Seconds(17)),
+    Fault::Throttled(RetryAfter::Date(17)),
+    Fault::Throttled(RetryAfter::Seconds(999_999)),
+    Fault::Throttled(RetryAfter::Absent),
+    Fault::Garbage { name: "truncated", body: "{\"id\": \"/subscriptions/000" },
+    Fault::Garbage { name: "null", body: "null" },
+    Fault::UnknownWords,
+    Fault::Lagging,
+    Fault::Wiped,
+    Fault::Forged,
+];
+
 impl Fault {
+    /// One of any kind.
+    pub fn any(dice: &mut SmallRng) -> Self {
+        ANY[dice.random_range(0..ANY.len())]
+    }
+
     /// Whether a call to this side can meet it.
     pub fn strikes(self, side: Side) -> bool {
         match self {

@@ -1,6 +1,8 @@
 //! The invariants of faults.md that a single request can break, checked as it is sent (Azure) or as
 //! it takes effect (Kubernetes). The judge knows what the operator cannot: who opened what.
 
+use std::time::Duration;
+
 use azure_sim::world::{Link, Opener};
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -11,6 +13,9 @@ use signalr_private_link_operator::api::FINALIZER;
 
 use crate::boundary::{Boundary, ENDPOINT};
 use crate::stage::{self, LINKS};
+
+/// How long Azure takes at most to remove a connection.
+const REMOVAL: Duration = Duration::from_secs(20);
 
 fn marker(link: &Link) -> Option<Marker> {
     Marker::parse(link.message.as_deref()?)
@@ -62,15 +67,16 @@ fn put_link(boundary: &Boundary, path: &str, body: &Value) {
     };
     match by_uid(boundary, &own.uid) {
         Some(object) if !finalized(&object) => boundary.problem("S7: a link is put before the finalizer is durable"),
-        Some(object) if deleting(&object) && boundary.calls().just_torn() => {}
+        Some(object) if deleting(&object) && boundary.calls().just_torn(&own.uid) => {}
         Some(object) if deleting(&object) => boundary.problem("S16: a link is put for an object that is being deleted"),
         Some(object) if object["spec"]["managementPolicy"] == "ObserveOnly" => {
             boundary.problem("a link is put for an object that only observes");
         }
         Some(_) => {}
-        None if boundary.calls().just_torn() => {}
+        None if boundary.calls().just_torn(&own.uid) => {}
         None => boundary.problem("S16: a link is put for an object that is gone"),
     }
+    one_writer(boundary, path, &own.uid);
     if let Some(there) = boundary.azure.look(|world| world.link(path).cloned()) {
         let own_and_failed = marker(&there).is_some_and(|m| m.uid == own.uid)
             && matches!(there.provisioning.as_str(), "Failed" | "Canceled");
@@ -80,12 +86,27 @@ fn put_link(boundary: &Boundary, path: &str, body: &Value) {
     }
 }
 
+/// S14: while an object that claims a link lives and has put it, no other one puts it.
+fn one_writer(boundary: &Boundary, path: &str, uid: &str) {
+    let earlier = boundary.calls().writers.insert(path.to_owned(), uid.to_owned());
+    let Some(other) = earlier.filter(|earlier| earlier != uid).and_then(|earlier| by_uid(boundary, &earlier)) else {
+        return;
+    };
+    let claims = stage::link_id(&other).to_ascii_lowercase() == path
+        && other["spec"]["managementPolicy"] != "ObserveOnly"
+        && !deleting(&other);
+    if claims {
+        boundary.problem("S14: a second object puts a link");
+    }
+}
+
 fn delete_link(boundary: &Boundary, path: &str) {
     let Some(there) = boundary.azure.look(|world| world.link(path).cloned()) else {
         return;
     };
-    match marker(&there).and_then(|marker| by_uid(boundary, &marker.uid)) {
-        None if boundary.calls().just_torn() => {}
+    let owner = marker(&there).map(|marker| marker.uid).unwrap_or_default();
+    match by_uid(boundary, &owner) {
+        None if boundary.calls().just_torn(&owner) => {}
         None => boundary.problem("S4: a DELETE of a link that belongs to no object"),
         Some(object) if object["spec"]["managementPolicy"] == "ObserveOnly" => {
             boundary.problem("S4: a DELETE for an object that only observes");
@@ -105,12 +126,16 @@ fn decide(boundary: &Boundary, path: &str, body: &Value) {
         (connection, opener)
     });
     let Some(connection) = connection else {
+        if boundary.calls().just_decided(REMOVAL) {
+            return;
+        }
         return boundary.problem("S2: a write to a connection that does not exist");
     };
     let record = ApprovalRecord::parse(state["description"].as_str().unwrap_or_default());
     match state["status"].as_str() {
         Some("Approved") => {
-            if connection.status.as_deref() != Some("Pending") {
+            let pending = connection.status.as_deref() == Some("Pending");
+            if !pending && !boundary.calls().just_decided(Duration::ZERO) {
                 boundary.problem(format!("S2: an approval of a connection that is {:?}", connection.status));
             }
             let own = record.is_some_and(|r| opener.is_some_and(|m| m.uid == r.uid));
@@ -145,21 +170,18 @@ pub fn kubernetes(
     if path.ends_with("/events") || path.contains("/events/") {
         return apply();
     }
+    conditional(boundary, request);
     let status = path.ends_with("/status");
-    let name = path.trim_end_matches("/status").rsplit('/').next().unwrap_or_default();
-    let read = || boundary.kubernetes.look(LINKS, stage::NAMESPACE, name, Value::clone);
+    let Some((namespace, name)) = stage::named(path.trim_end_matches("/status")) else {
+        if !(status && path.contains("/approvalpolicies/")) {
+            boundary.problem(format!("S10: {} {path}", request.method()));
+        }
+        return apply();
+    };
+    let read = || boundary.kubernetes.look(LINKS, namespace, name, Value::clone);
     let before = read();
     let answer = apply();
     let after = read();
-    if request.method() != Method::PATCH || !path.contains(LINKS) {
-        boundary.problem(format!("S10: {} {path}", request.method()));
-    }
-    let patch: Vec<Value> = serde_json::from_slice(request.body()).unwrap_or_default();
-    for tested in ["/metadata/uid", "/metadata/resourceVersion"] {
-        if !patch.iter().any(|step| step["op"] == "test" && step["path"] == tested) {
-            boundary.problem(format!("S9: a write that does not test {tested}"));
-        }
-    }
     let Some(before) = before.filter(|_| answer.status().is_success()) else {
         return answer;
     };
@@ -191,6 +213,19 @@ pub fn kubernetes(
     answer
 }
 
+/// S9: a write says which object and version it is meant for.
+fn conditional(boundary: &Boundary, request: &Request<Bytes>) {
+    if request.method() != Method::PATCH {
+        boundary.problem(format!("S10: {} {}", request.method(), request.uri().path()));
+    }
+    let patch: Vec<Value> = serde_json::from_slice(request.body()).unwrap_or_default();
+    for tested in ["/metadata/uid", "/metadata/resourceVersion"] {
+        if !patch.iter().any(|step| step["op"] == "test" && step["path"] == tested) {
+            boundary.problem(format!("S9: a write that does not test {tested}"));
+        }
+    }
+}
+
 fn judge_status(boundary: &Boundary, before: &Value, after: &Value) {
     let generation = |object: &Value| object["status"]["observedGeneration"].as_i64().unwrap_or_default();
     if generation(after) < generation(before)
@@ -200,6 +235,10 @@ fn judge_status(boundary: &Boundary, before: &Value, after: &Value) {
     }
     let conditions = |object: &Value| object["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let was = conditions(before);
+    if boundary.slow {
+        let ready = conditions(after).into_iter().find(|condition| condition["type"] == "Ready").unwrap_or_default();
+        boundary.note(format!("    {} says {}", stage::path_of(after), ready["reason"]));
+    }
     for condition in conditions(after) {
         let text = |name: &str| condition[name].as_str().unwrap_or_default();
         let reason = text("reason");
@@ -223,7 +262,7 @@ fn judge_status(boundary: &Boundary, before: &Value, after: &Value) {
             let holds = truth
                 .as_ref()
                 .is_some_and(|link| link.provisioning == "Succeeded" && link.status.as_deref() == Some("Approved"));
-            if !holds {
+            if !holds && !boundary.calls().just_touched(&id) {
                 boundary.problem(format!("S6: Ready is True, and SignalR says {truth:?}"));
             }
         }

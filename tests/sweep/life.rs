@@ -89,7 +89,7 @@ pub async fn live(scenario: &Scenario, circumstances: Circumstances) -> Life {
     let mut config = Config::preset();
     config.timings = TIMINGS;
     config.token_lifetime = 86_400;
-    let boundary = Boundary::new(config, circumstances.strike, scenario.stranger_may_slip);
+    let boundary = Boundary::new(config, circumstances, scenario.stranger_may_slip);
     let stage = Stage(boundary.clone());
     stage.begin();
     (scenario.setup)(&stage);

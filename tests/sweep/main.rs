@@ -9,26 +9,24 @@
 
 mod boundary;
 mod circumstances;
+mod clusters;
+mod crowd;
 mod fault;
 mod judge;
 mod life;
+mod people;
 mod process;
 mod rows;
 mod scenarios;
 mod stage;
 mod sweep;
+mod watching;
 mod wire;
 
 /// The fake API server is what the real one is: the same suite runs against that in `e2e`.
-#[test]
-fn the_fake_api_server_passes_the_suite_of_the_real_one() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async {
-        let fake = std::sync::Arc::new(testkit::fake_kubernetes::FakeKubernetes::default());
-        let client = testkit::kube_client::kube_client(move |request| {
-            let answer = fake.handle(&request);
-            async move { Ok(answer) }
-        });
-        testkit::kubernetes_suite::run(&client).await.unwrap();
-    });
+#[tokio::test(start_paused = true)]
+async fn the_fake_api_server_passes_the_suite_of_the_real_one() {
+    let fake = std::sync::Arc::new(testkit::fake_kubernetes::FakeKubernetes::default());
+    let client = kube::Client::new(fake.connection(), "default");
+    testkit::kubernetes_suite::run(&client, || fake.compact()).await.unwrap();
 }

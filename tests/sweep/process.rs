@@ -8,16 +8,20 @@ use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions}
 use azure_core::error::{Error, ErrorKind};
 use bytes::Bytes;
 use http::{Request, Response};
+use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use serde::Deserialize as _;
 use signalr_private_link_core::desired::Limits;
 use signalr_private_link_operator::api::SignalRSharedPrivateLink;
 use signalr_private_link_operator::azure::{ArmClient, Lost, TokenSource, Transport};
-use signalr_private_link_operator::kubernetes::Objects;
+use signalr_private_link_operator::controller::{self, Setup};
+use signalr_private_link_operator::health::Readiness;
+use signalr_private_link_operator::kubernetes::{Objects, deadline};
 use signalr_private_link_operator::metrics::Metrics;
 use signalr_private_link_operator::reconcile::{Context, Lanes, Memories, ObjectKey, Orphans, Seen, Turns};
-use testkit::kube_client::kube_client;
+use testkit::kube_client::connection;
 use tokio::sync::mpsc;
+use tower::Layer as _;
 
 use crate::boundary::{Boundary, ENDPOINT, Side};
 use crate::circumstances::Circumstances;
@@ -76,13 +80,21 @@ pub struct Process {
     pub metrics: Arc<Metrics>,
 }
 
-impl Process {
-    pub fn start(boundary: &Arc<Boundary>, circumstances: Circumstances) -> Self {
+/// What connects a process with both sides.
+pub struct Wires {
+    pub client: Client,
+    pub arm: Arc<ArmClient>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Wires {
+    pub fn new(boundary: &Arc<Boundary>) -> Self {
         let network = boundary.clone();
-        let client = kube_client(move |request| {
+        let connection = connection(move |request| {
             let network = network.clone();
-            async move { Ok(network.send(Side::Kubernetes, request).await?) }
+            async move { Ok(network.to_kubernetes(request).await?) }
         });
+        let client = Client::new(deadline().layer(connection), "default");
         let metrics = Arc::new(Metrics::default());
         let credentials = boundary.clone();
         let make =
@@ -91,6 +103,14 @@ impl Process {
         let tokens = TokenSource::new(Box::new(make), scope, Arc::new(Mutex::new(None)));
         let endpoint = ENDPOINT.parse().unwrap();
         let arm = Arc::new(ArmClient::new(Wire(boundary.clone()), endpoint, tokens, metrics.clone()));
+        boundary.restarted();
+        Self { client, arm, metrics }
+    }
+}
+
+impl Process {
+    pub fn start(boundary: &Arc<Boundary>, circumstances: Circumstances) -> Self {
+        let Wires { client, arm, metrics } = Wires::new(boundary);
         let (wake, woken) = mpsc::unbounded_channel();
         let cache = boundary.clone();
         let seen: Seen = Arc::new(move |visit: &mut dyn FnMut(&SignalRSharedPrivateLink)| {
@@ -118,7 +138,29 @@ impl Process {
             orphans: Orphans::default(),
             metrics: metrics.clone(),
         };
-        boundary.restarted();
         Self { context: Arc::new(context), woken, metrics }
+    }
+}
+
+/// The whole controller, one process after the other, each until it crashes.
+pub async fn processes(boundary: &Arc<Boundary>) {
+    loop {
+        let Wires { client, arm, metrics } = Wires::new(boundary);
+        let setup = Setup {
+            client,
+            arm,
+            metrics,
+            readiness: Readiness::default(),
+            namespaces: Vec::new(),
+            pace: 1.0,
+            clock: azure_sim::clock::now,
+            jitter: || 0.5,
+        };
+        boundary.note("a process starts");
+        tokio::select! {
+            () = boundary.crashed.notified() => boundary.note("the process is gone"),
+            () = controller::run(setup, std::future::pending()) => boundary.problem("the controller ended by itself"),
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }

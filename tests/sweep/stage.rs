@@ -25,6 +25,22 @@ pub fn link_id(object: &Value) -> String {
     format!("{signalr}/sharedPrivateLinkResources/{name}")
 }
 
+/// The namespace and name of the object at a path.
+pub fn named(path: &str) -> Option<(&str, &str)> {
+    let mut parts = path.strip_prefix(GROUP)?.split('/').skip(1);
+    match (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()) {
+        ("namespaces", namespace, LINKS, name, None) => Some((namespace, name)),
+        _ => None,
+    }
+}
+
+/// Where an object is.
+pub fn path_of(object: &Value) -> String {
+    let metadata = &object["metadata"];
+    let (namespace, name) = (metadata["namespace"].as_str(), metadata["name"].as_str());
+    format!("{GROUP}/namespaces/{}/{LINKS}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())
+}
+
 /// Where the links are.
 pub fn objects_path() -> String {
     format!("{GROUP}/namespaces/{NAMESPACE}/{LINKS}")
@@ -47,12 +63,27 @@ impl Stage {
 
     /// The namespace, the definition, a SignalR and a vault.
     pub fn begin(&self) {
-        self.kubernetes("POST", "/api/v1/namespaces", &json!({"metadata": {"name": NAMESPACE}}));
+        self.begin_with(&[NAMESPACE], &[SIGNALR], &[VAULT]);
+    }
+
+    pub fn begin_with(&self, namespaces: &[&str], signalrs: &[&str], vaults: &[&str]) {
+        self.begin_cluster(namespaces);
+        for name in signalrs {
+            self.control("POST", "/signalr", &json!({"resourceId": azure::signalr(name)}));
+        }
+        for name in vaults {
+            self.control("POST", "/vaults", &json!({"resourceId": azure::vault(name)}));
+        }
+    }
+
+    /// The Kubernetes half of it.
+    pub fn begin_cluster(&self, namespaces: &[&str]) {
+        for name in namespaces {
+            self.kubernetes("POST", "/api/v1/namespaces", &json!({"metadata": {"name": name}}));
+        }
         let definition =
             json!({"metadata": {"name": DEFINITION, "finalizers": ["customresourcecleanup.apiextensions.k8s.io"]}});
         self.kubernetes("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition);
-        self.control("POST", "/signalr", &json!({"resourceId": azure::signalr(SIGNALR)}));
-        self.control("POST", "/vaults", &json!({"resourceId": azure::vault(VAULT)}));
     }
 
     pub fn control(&self, method: &str, path: &str, body: &Value) -> Value {
@@ -88,7 +119,6 @@ impl Stage {
 
     pub fn terminate_namespace(&self) {
         let path = format!("/api/v1/namespaces/{NAMESPACE}");
-        self.kubernetes("PATCH", &path, &json!({"metadata": {"finalizers": ["kubernetes"]}}));
         self.kubernetes("DELETE", &path, &json!({}));
     }
 
@@ -106,9 +136,13 @@ impl Stage {
     }
 
     pub fn permit(&self) {
+        self.permit_in(&[NAMESPACE]);
+    }
+
+    pub fn permit_in(&self, namespaces: &[&str]) {
         let everything = format!("/subscriptions/{}/*", azure::SUBSCRIPTION);
         let policy = json!({"metadata": {"name": "permit"}, "spec": {
-            "namespaces": {"names": [NAMESPACE]}, "signalR": [everything], "keyVaults": [everything],
+            "namespaces": {"names": namespaces}, "signalR": [everything], "keyVaults": [everything],
             "endpointSubscriptions": [ENDPOINTS], "confirmWithin": "15m",
         }});
         self.kubernetes("POST", &format!("{GROUP}/approvalpolicies"), &policy);

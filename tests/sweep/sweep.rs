@@ -33,12 +33,12 @@ fn run(scenario: &Scenario, circumstances: Circumstances) -> Life {
 }
 
 /// Prints past the test harness, which keeps what passing tests print to itself.
-fn say(line: &str) {
+pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Whether the environment chooses this, or nothing.
-fn chosen(variable: &str, name: &str) -> bool {
+pub fn chosen(variable: &str, name: &str) -> bool {
     std::env::var(variable).map_or(true, |wanted| wanted == name)
 }
 
@@ -57,10 +57,11 @@ fn all_in_peace() -> &'static (Instant, Vec<(Scenario, Life)>) {
 }
 
 /// The panics that the test itself causes are no news.
-fn quiet_panics() {
+pub fn quiet_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if info.payload_as_str() != Some(PANIC) {
+        // Who shares a read with it panics with it.
+        if !matches!(info.payload_as_str(), Some(PANIC | "inner future panicked during poll")) {
             usual(info);
         }
     }));
@@ -168,19 +169,6 @@ pub fn every(name: &str, faults: &[Fault]) {
     let mut row = Row::default();
     for (scenario, peaceful) in &all_in_peace().1 {
         cells(&mut row, name, scenario, &peaceful.calls, faults, 1);
-    }
-    row.end(name);
-}
-
-/// Faults of one kind at all calls of all scenarios: each call meets one of them, the next call
-/// the next one.
-pub fn one_of(name: &str, faults: &[Fault]) {
-    let mut row = Row::default();
-    for (scenario, peaceful) in &all_in_peace().1 {
-        for &call in &peaceful.calls {
-            let fault = &faults[call % faults.len()];
-            cell(&mut row, name, scenario, call, *fault, 1);
-        }
     }
     row.end(name);
 }

@@ -43,12 +43,22 @@ pub fn label(side: Side, request: &Request<Bytes>) -> String {
     format!("{} {what}", request.method())
 }
 
-pub fn bucket(request: &Request<Bytes>) -> Bucket {
+/// The bucket that a request to ARM falls into; the token endpoint is no part of ARM.
+pub fn bucket(request: &Request<Bytes>) -> Option<Bucket> {
     match *request.method() {
-        Method::GET => Bucket::Read,
-        Method::DELETE => Bucket::Delete,
-        _ => Bucket::Write,
+        _ if request.uri().path().contains("/oauth2/") => None,
+        Method::GET => Some(Bucket::Read),
+        Method::DELETE => Some(Bucket::Delete),
+        _ => Some(Bucket::Write),
     }
+}
+
+/// The SignalR or vault that a request to ARM writes to.
+pub fn written_parent(request: &Request<Bytes>) -> Option<String> {
+    let path = request.uri().path().to_ascii_lowercase();
+    let children = ["/sharedprivatelinkresources/", "/privateendpointconnections/"];
+    let parent = children.iter().find_map(|child| path.split_once(child))?.0;
+    (request.method() != Method::GET).then(|| parent.to_owned())
 }
 
 pub fn answer(status: u16) -> http::response::Builder {

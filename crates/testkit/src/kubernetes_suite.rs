@@ -2,10 +2,15 @@
 //! real one and against [`FakeKubernetes`](crate::fake_kubernetes::FakeKubernetes) alike.
 
 use anyhow::{Context as _, ensure};
+use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use k8s_openapi::api::events;
+use kube::api::{
+    DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions, WatchEvent, WatchParams,
+};
 use kube::core::{ApiResource, GroupVersionKind};
-use kube::{Api, Client, ResourceExt as _};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
 const FINALIZER: &str = "example.com/suite";
@@ -50,11 +55,12 @@ fn expect<T>(what: &str, result: kube::Result<T>, expected: (u16, &str)) -> anyh
     Ok(())
 }
 
-/// Runs all assertions in a namespace of its own.
+/// Runs all assertions in a namespace of its own. `forget` makes the server forget what happened,
+/// if it does not do so by itself: the real one remembers nothing from before its start.
 ///
 /// # Errors
 /// The first one that does not hold.
-pub async fn run(client: &Client) -> anyhow::Result<()> {
+pub async fn run(client: &Client, forget: impl FnOnce()) -> anyhow::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace = serde_json::from_value(json!({"metadata": {"name": "suite", "labels": {"team": "a"}}}))?;
     namespaces.create(&PostParams::default(), &namespace).await?;
@@ -64,7 +70,12 @@ pub async fn run(client: &Client) -> anyhow::Result<()> {
     versions_and_generations(&api).await?;
     json_patches(&api).await?;
     status(&api).await?;
-    deletion(&api).await
+    deletion(&api).await?;
+    watches(&api).await?;
+    events(client, &api).await?;
+    forget();
+    forgotten(&api).await?;
+    termination(client, &api).await
 }
 
 async fn creation(client: &Client, api: &Api<DynamicObject>) -> anyhow::Result<()> {
@@ -190,4 +201,98 @@ async fn deletion(api: &Api<DynamicObject>) -> anyhow::Result<()> {
     api.delete("one", &DeleteParams::default()).await?;
     ensure!(api.get_opt("one").await?.is_none(), "without a finalizer it goes at once");
     expect("deleted twice", api.delete("one", &DeleteParams::default()).await, (404, "NotFound"))
+}
+
+async fn watches(api: &Api<DynamicObject>) -> anyhow::Result<()> {
+    let watch = |version: String| async move {
+        let parameters = WatchParams::default().timeout(60).disable_bookmarks();
+        Ok::<_, anyhow::Error>(api.watch(&parameters, &version).await?.boxed())
+    };
+    let listed = api.list(&ListParams::default()).await?;
+    ensure!(listed.items.is_empty(), "nothing is left");
+    let begun = listed.metadata.resource_version.context("a list has a version")?;
+    let mut live = watch(begun.clone()).await?;
+    let made = api.create(&PostParams::default(), &link("watched")?).await?;
+    let annotate = Patch::Merge(json!({"metadata": {"annotations": {"a": "b"}}}));
+    let annotated = api.patch("watched", &PatchParams::default(), &annotate).await?;
+    api.delete("watched", &DeleteParams::default()).await?;
+    let bare = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    api.patch("watched", &PatchParams::default(), &bare).await?;
+    // The same to who was there, and to who comes later and asks for what was missed.
+    let mut late = watch(begun).await?;
+    for (who, events) in [("live", &mut live), ("late", &mut late)] {
+        let mut told = Vec::new();
+        while told.len() < 4 {
+            let event = events.try_next().await?.context("the watch ended")?;
+            told.push(match event {
+                WatchEvent::Added(object) => ("added", object),
+                WatchEvent::Modified(object) => ("modified", object),
+                WatchEvent::Deleted(object) => ("deleted", object),
+                other => anyhow::bail!("{who}: {other:?}"),
+            });
+        }
+        let kinds: Vec<&str> = told.iter().map(|(kind, _)| *kind).collect();
+        ensure!(kinds == ["added", "modified", "modified", "deleted"], "{who}: {kinds:?}");
+        let versions: Vec<Option<String>> = told.iter().map(|(_, object)| object.resource_version()).collect();
+        ensure!(versions.starts_with(&[made.resource_version(), annotated.resource_version()]), "{who}: {versions:?}");
+        let numbers: Vec<u64> = versions.iter().flatten().filter_map(|version| version.parse().ok()).collect();
+        ensure!(
+            numbers.len() == 4 && numbers.is_sorted_by(|a, b| a < b),
+            "{who}: each event is a version: {versions:?}"
+        );
+        ensure!(told.iter().all(|(_, object)| object.uid() == made.uid()), "{who}: it is the same object");
+    }
+    let now = api.list(&ListParams::default()).await?.metadata.resource_version.context("a list has a version")?;
+    let mut ends = api.watch(&WatchParams::default().timeout(1).disable_bookmarks(), &now).await?.boxed();
+    ensure!(ends.try_next().await?.is_none(), "a watch ends after its time");
+    Ok(())
+}
+
+/// What was forgotten is not told as if nothing had been.
+async fn forgotten(api: &Api<DynamicObject>) -> anyhow::Result<()> {
+    let mut watch = api.watch(&WatchParams::default().timeout(60), "1").await?.boxed();
+    match watch.try_next().await?.context("the watch ended")? {
+        WatchEvent::Error(status) => ensure!(status.code == 410 && status.reason == "Expired", "{status:?}"),
+        other => anyhow::bail!("a watch from the beginning: {other:?}"),
+    }
+    Ok(())
+}
+
+/// The same Event twice is one, counted.
+async fn events(client: &Client, api: &Api<DynamicObject>) -> anyhow::Result<()> {
+    let object = api.create(&PostParams::default(), &link("told")?).await?;
+    let kind = GroupVersionKind::gvk("privatelink.signalr-operator.io", "v1alpha1", "SignalRSharedPrivateLink");
+    let reference = object.object_ref(&ApiResource::from_gvk(&kind));
+    let recorder = Recorder::new(client.clone(), Reporter { controller: "suite".to_owned(), instance: None });
+    let event = Event {
+        type_: EventType::Normal,
+        reason: "Approved".to_owned(),
+        note: Some("a note".to_owned()),
+        action: "Approve".to_owned(),
+        secondary: None,
+    };
+    for _ in 0..2 {
+        recorder.publish(&event, &reference).await?;
+    }
+    let told: Api<events::v1::Event> = Api::namespaced(client.clone(), "suite");
+    let told = told.list(&ListParams::default()).await?.items;
+    let about: Vec<_> = told.iter().filter(|event| event.regarding.as_ref() == Some(&reference)).collect();
+    ensure!(about.len() == 1, "one Event is made: {told:?}");
+    ensure!(about.iter().all(|event| event.series.as_ref().is_some_and(|series| series.count == 2)), "{told:?}");
+    Ok(())
+}
+
+/// In a namespace that is being terminated nothing is made, and what is there can still be written.
+async fn termination(client: &Client, api: &Api<DynamicObject>) -> anyhow::Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    namespaces.delete("suite", &DeleteParams::default()).await?;
+    let going = namespaces.get("suite").await?;
+    ensure!(going.metadata.deletion_timestamp.is_some(), "it goes once everything in it has gone");
+    let late = api.create(&PostParams::default(), &link("late")?).await;
+    expect("a new object by then", late, (403, "Forbidden"))?;
+    let bare = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    api.patch("told", &PatchParams::default(), &bare).await?;
+    api.delete("told", &DeleteParams::default()).await?;
+    ensure!(api.get_opt("told").await?.is_none(), "what is there goes");
+    Ok(())
 }

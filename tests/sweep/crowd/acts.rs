@@ -1,0 +1,169 @@
+//! What people do in a crowd: tenants, the vaults' owner, GitOps, and others who have a hand in Azure.
+
+use azure_sim::clock;
+use azure_sim::world::Opener;
+use rand::RngExt as _;
+use serde_json::{Value, json};
+use signalr_private_link_operator::api::RECREATE_ANNOTATION;
+use testkit::azure;
+use testkit::scene::{LinkOptions, Scene, condition};
+use tokio::time::Instant;
+
+use super::{Crowd, MEMBERS, Member};
+use crate::stage;
+
+/// What somebody does to an object or its link.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Delete,
+    AskToLook,
+    Change,
+    /// Somebody deletes the link in Azure.
+    DeleteLink,
+    /// The vault's owner rejects the connection, or removes it.
+    Reject,
+    Remove,
+    /// From now on its creation fails, until people have had enough of it.
+    Fail,
+}
+
+const ACTS: &[Act] = &[
+    Act::Delete,
+    Act::Delete,
+    Act::Delete,
+    Act::AskToLook,
+    Act::Change,
+    Act::DeleteLink,
+    Act::Reject,
+    Act::Remove,
+    Act::Fail,
+];
+/// One look in so many, people do something.
+const ONE_IN: usize = 2;
+
+impl Crowd {
+    pub(super) fn create(&mut self, member: Member) {
+        let (namespace, name, signalr, vault, link, automatic) = member;
+        let mode = if automatic { "Automatic" } else { "Manual" };
+        let options = LinkOptions {
+            spec: json!({"azureName": link, "approval": {"mode": mode}, "syncPeriod": "10m"}),
+            annotations: Value::Null,
+        };
+        let manifest = Scene::manifest(namespace, name, signalr, vault, &options);
+        // As `kubectl apply` does: it may still be there, on its way out.
+        let path = stage::path_of(&manifest);
+        if self.boundary().people("POST", path.rsplit_once('/').unwrap().0, &manifest).status().is_success() {
+            self.boundary().note(format!("people: {path} is made"));
+            self.wanted.insert((namespace, name), member);
+        }
+    }
+
+    /// People do something, or nothing, while faults strike.
+    pub(super) fn act(&mut self) {
+        let Some(rolled) = self.boundary().dice(|dice| dice.random_range(0..MEMBERS.len() * ACTS.len() * ONE_IN))
+        else {
+            return;
+        };
+        let member = MEMBERS[rolled % MEMBERS.len()];
+        let (namespace, name, ..) = member;
+        let is = |object: &Value| object["metadata"]["namespace"] == namespace && object["metadata"]["name"] == name;
+        let Some(object) = self.objects().into_iter().find(is) else {
+            return self.create(member);
+        };
+        let Some(act) = ACTS.get(rolled / MEMBERS.len()) else { return };
+        let id = stage::link_id(&object);
+        self.boundary().note(format!("people: {act:?} {}", stage::path_of(&object)));
+        match act {
+            Act::Delete => {
+                self.boundary().delete(&object);
+                self.wanted.remove(&(namespace, name));
+            }
+            Act::AskToLook => self.annotate(&object, "reconcile.fluxcd.io/requestedAt"),
+            Act::Change => {
+                let body = json!({"spec": {"syncPeriod": format!("{}m", 10 + rolled % 5)}});
+                self.boundary().people("PATCH", &stage::path_of(&object), &body);
+            }
+            Act::DeleteLink => self.azure("/links/delete", &id, &json!({"id": id})),
+            Act::Reject | Act::Remove => {
+                let path = if matches!(act, Act::Reject) { "/connections/reject" } else { "/connections/remove" };
+                for connection in self.connections(|opener, _| *opener == Opener::Link(id.to_ascii_lowercase())) {
+                    self.azure(path, &id, &json!({"id": connection}));
+                }
+            }
+            Act::Fail => self.fail(&id, "Failed"),
+        }
+    }
+
+    fn annotate(&self, object: &Value, annotation: &str) {
+        let body = json!({"metadata": {"annotations": {annotation: clock::now().to_string()}}});
+        self.boundary().people("PATCH", &stage::path_of(object), &body);
+    }
+
+    fn fail(&self, id: &str, outcome: &str) {
+        let words = json!({"id": id, "outcome": outcome, "code": "InternalError", "message": "a bad day"});
+        self.azure("/outcomes", id, &words);
+    }
+
+    /// Somebody does something in Azure that concerns a link; Azure may be too busy for it.
+    fn azure(&self, path: &str, link: &str, body: &Value) {
+        let taken = self.boundary().azure.control("POST", path, body);
+        self.boundary().note(format!("people: POST {path} {body}: {}", taken.is_ok()));
+        self.boundary().calls().touched.insert(link.to_ascii_lowercase(), Instant::now());
+    }
+
+    /// Connections on any vault, by who opened them and what their status is.
+    fn connections(&self, wanted: impl Fn(&Opener, &str) -> bool) -> Vec<String> {
+        self.boundary().azure.look(|world| {
+            let all = world.vaults.iter().flat_map(|(id, vault)| vault.connections.values().map(move |c| (id, c)));
+            all.filter(|(_, c)| wanted(&c.opened_by, c.status.as_deref().unwrap_or_default()))
+                .map(|(id, c)| format!("{id}/privateEndpointConnections/{}", c.name))
+                .collect()
+        })
+    }
+
+    /// What people do about what they see: the owner approves what asks for a person's approval; who
+    /// wants a link again whose connection was rejected or removed says so; and whatever made creations
+    /// fail is over once somebody has read so.
+    pub(super) fn react(&self) {
+        let manual: Vec<String> = MEMBERS
+            .iter()
+            .filter(|member| !member.5)
+            .map(|(_, _, signalr, _, link, _)| {
+                format!("{}/sharedprivatelinkresources/{link}", azure::signalr(signalr)).to_ascii_lowercase()
+            })
+            .collect();
+        let asks = |opener: &Opener, status: &str| {
+            status == "Pending" && matches!(opener, Opener::Link(id) if manual.contains(id))
+        };
+        for id in self.connections(asks) {
+            self.azure("/connections/approve", "", &json!({"id": id}));
+        }
+        for object in self.objects() {
+            let ready = condition(&object, "Ready").unwrap_or_default();
+            let seen = object["status"]["observedGeneration"] == object["metadata"]["generation"];
+            match ready["reason"].as_str() {
+                Some("Rejected" | "Disconnected") if seen && patient(&object) => {
+                    self.annotate(&object, RECREATE_ANNOTATION);
+                }
+                Some("OperationFailed") => self.fail(&stage::link_id(&object), "Succeeded"),
+                _ => {}
+            }
+        }
+    }
+
+    /// GitOps makes what was deleted anew.
+    pub(super) fn restore(&mut self) {
+        for member in MEMBERS {
+            if !self.wanted.contains_key(&(member.0, member.1)) {
+                self.create(*member);
+            }
+        }
+    }
+}
+
+/// Nobody asks for the same again within ten minutes.
+fn patient(object: &Value) -> bool {
+    let asked = object["metadata"]["annotations"][RECREATE_ANNOTATION].as_str();
+    let asked = asked.and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    asked.is_none_or(|at| clock::now().duration_since(at) > jiff::SignedDuration::from_mins(10))
+}

@@ -1,0 +1,229 @@
+//! Many objects at once under the shipped controller, with kube's own watches: several tenants, two
+//! SignalRs, two vaults, rivals for one link, people who come and go; for an hour any call and any
+//! event may meet a fault by chance. Then the faults stop, everything has to become what the
+//! ground truth says, and rest.
+//!
+//! `CROWDS=<n>` runs more of them, `SEED=<n>` one. What happens by chance in the operator itself (nonces,
+//! jitter, the order of maps) is not repeated, so the story of a crowd that failed is written to a file;
+//! with `SHOW=1` all are.
+
+mod acts;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use azure_sim::Config;
+use azure_sim::config::Timings;
+use serde_json::Value;
+use signalr_private_link_core::marker::Marker;
+use testkit::scene::condition;
+use tokio::time::Instant;
+
+use crate::boundary::{Boundary, Strike};
+use crate::circumstances::Circumstances;
+use crate::process::processes;
+use crate::stage::{self, LINKS, NAMESPACE, Stage};
+use crate::sweep::{chosen, quiet_panics, say};
+
+/// Another tenant's.
+const OTHER: &str = "fabrikam";
+/// How long faults strike, and people act.
+const TROUBLE: Duration = Duration::from_secs(3600);
+/// From then on, everything has come to rest by this time: a wait that faults have lengthened is
+/// half an hour at most, and one behind the other on one SignalR.
+const PEACE: Duration = Duration::from_secs(3 * 3600);
+/// People look and act this often.
+const LOOK: Duration = Duration::from_secs(15);
+/// At rest nothing is written for so long.
+const REST: Duration = Duration::from_secs(3600);
+
+const TIMINGS: Timings = Timings {
+    create_ms: 40_000,
+    delete_ms: 20_000,
+    appear_ms: 5_000,
+    approve_ms: 10_000,
+    propagation_ms: 15_000,
+    busy_ms: 5_000,
+    linger_ms: 2_000,
+    latency_ms: 0,
+};
+
+/// Namespace, name, SignalR, vault, the link's own name, and whether it asks for automatic approval.
+type Member = (&'static str, &'static str, &'static str, &'static str, &'static str, bool);
+
+/// Two of them claim one link.
+const MEMBERS: &[Member] = &[
+    (NAMESPACE, "a", "first-signalr", "red-kv", "link-a", true),
+    (NAMESPACE, "b", "first-signalr", "red-kv", "link-b", true),
+    (NAMESPACE, "c", "first-signalr", "blue-kv", "link-c", false),
+    (NAMESPACE, "d", "second-signalr", "red-kv", "link-d", true),
+    (NAMESPACE, "rival", "second-signalr", "blue-kv", "shared", true),
+    (OTHER, "a", "first-signalr", "red-kv", "other-a", true),
+    (OTHER, "b", "second-signalr", "blue-kv", "other-b", false),
+    (OTHER, "rival", "second-signalr", "blue-kv", "shared", true),
+];
+
+struct Crowd {
+    stage: Stage,
+    /// Who has to be there at the end.
+    wanted: BTreeMap<(&'static str, &'static str), Member>,
+}
+
+/// How many there are, unless `CROWDS` says so.
+const CROWDS: u64 = 40;
+
+/// Many objects at once, and any fault at any time.
+#[test]
+fn crowds() {
+    quiet_panics();
+    let count = std::env::var("CROWDS").map_or(CROWDS, |count| count.parse().expect("CROWDS is a number"));
+    let mut problems = Vec::new();
+    let (mut calls, mut strikes) = (0, 0);
+    for seed in (0..count).filter(|seed| chosen("SEED", &seed.to_string())) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let outcome = runtime.block_on(crowd(seed));
+        calls += outcome.calls;
+        strikes += outcome.strikes;
+        if !outcome.problems.is_empty() || std::env::var_os("SHOW").is_some() {
+            let story = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("crowd-{seed}.log"));
+            std::fs::write(&story, outcome.log.join("\n")).unwrap();
+            problems.extend(outcome.problems.iter().map(|problem| format!("{}: {problem}", story.display())));
+        }
+    }
+    say(&format!("crowds: {count}, {calls} calls, {strikes} of them struck"));
+    let count = problems.len();
+    problems.truncate(20);
+    assert!(count == 0, "{count} problems, such as\n{}", problems.join("\n"));
+}
+
+/// What became of a crowd.
+struct Outcome {
+    problems: Vec<String>,
+    log: Vec<String>,
+    calls: usize,
+    strikes: usize,
+}
+
+/// One crowd.
+async fn crowd(seed: u64) -> Outcome {
+    let circumstances = Circumstances { strike: Strike::Random, slow: true, seed, ..Circumstances::default() };
+    let mut config = Config::preset();
+    config.timings = TIMINGS;
+    config.token_lifetime = 86_400;
+    let boundary = Boundary::new(config, circumstances, false);
+    let mut crowd = Crowd { stage: Stage(boundary.clone()), wanted: BTreeMap::new() };
+    crowd.begin();
+    tokio::select! {
+        () = processes(&boundary) => {}
+        () = crowd.live() => {}
+    }
+    let mut calls = boundary.calls();
+    Outcome {
+        problems: std::mem::take(&mut calls.problems),
+        log: std::mem::take(&mut calls.log),
+        calls: calls.count,
+        strikes: calls.strikes,
+    }
+}
+
+impl Crowd {
+    fn boundary(&self) -> &Arc<Boundary> {
+        &self.stage.0
+    }
+
+    fn begin(&mut self) {
+        self.stage.begin_with(&[NAMESPACE, OTHER], &["first-signalr", "second-signalr"], &["red-kv", "blue-kv"]);
+        self.stage.permit_in(&[NAMESPACE, OTHER]);
+        for member in MEMBERS {
+            self.create(*member);
+        }
+    }
+
+    fn objects(&self) -> Vec<Value> {
+        self.boundary().kubernetes.objects(LINKS)
+    }
+
+    async fn live(&mut self) {
+        let begun = Instant::now();
+        while begun.elapsed() < TROUBLE {
+            tokio::time::sleep(LOOK).await;
+            self.act();
+            self.react();
+        }
+        self.boundary().calls().disarm();
+        self.boundary().note("the faults have stopped");
+        let begun = Instant::now();
+        while let Err(why) = self.expected() {
+            if begun.elapsed() > PEACE {
+                return self.boundary().problem(format!("L: not at rest: {why}"));
+            }
+            tokio::time::sleep(LOOK).await;
+            self.react();
+            self.restore();
+        }
+        let took = begun.elapsed().as_secs();
+        // The last words are written, and waits that were longer are over.
+        tokio::time::sleep(REST).await;
+        let writes = self.boundary().calls().writes;
+        tokio::time::sleep(REST).await;
+        let more = self.boundary().calls().writes - writes;
+        if more > 0 {
+            self.boundary().problem(format!("L: {more} writes at rest"));
+        }
+        if let Err(why) = self.expected() {
+            self.boundary().problem(format!("L: it did not stay so: {why}"));
+        }
+        self.boundary().note(format!("at rest {took} s after the faults"));
+    }
+
+    /// Every member is there and works, or another one owns its link; and no link is left that
+    /// belongs to nobody.
+    fn expected(&self) -> Result<(), String> {
+        let objects = self.objects();
+        let mut uids = Vec::new();
+        let mut rivals = Vec::new();
+        for (namespace, name, _, _, link, _) in MEMBERS {
+            let object = objects
+                .iter()
+                .find(|object| object["metadata"]["namespace"] == *namespace && object["metadata"]["name"] == *name)
+                .ok_or_else(|| format!("{namespace}/{name} is gone"))?;
+            let ready = condition(object, "Ready").unwrap_or_default();
+            let reason = ready["reason"].as_str().unwrap_or_default();
+            let seen = object["status"]["observedGeneration"] == object["metadata"]["generation"];
+            let (uid, id) = (object["metadata"]["uid"].as_str().unwrap_or_default(), stage::link_id(object));
+            let own = self.boundary().azure.look(|world| {
+                let marker = Marker::parse(world.link(&id)?.message.as_deref()?)?;
+                Some(marker.uid == uid && world.link(&id)?.status.as_deref() == Some("Approved"))
+            });
+            match (seen, reason, own) {
+                (true, "Approved", Some(true)) => uids.push(uid.to_owned()),
+                (true, "OwnershipConflict", Some(false)) if *link == "shared" => {}
+                _ => {
+                    let message = &ready["message"];
+                    return Err(format!("{namespace}/{name} is {reason} ({message}; seen: {seen}, own: {own:?})"));
+                }
+            }
+            if *link == "shared" {
+                rivals.push(reason.to_owned());
+            }
+        }
+        if rivals.iter().filter(|reason| *reason == "Approved").count() != 1 {
+            return Err(format!("S14: the rivals are {rivals:?}"));
+        }
+        let links: Vec<String> = self.boundary().azure.look(|world| {
+            let links = world.signalrs.values().flat_map(|signalr| signalr.links.values());
+            links
+                .map(|link| link.message.as_deref().and_then(Marker::parse).map(|m| m.uid).unwrap_or_default())
+                .collect()
+        });
+        if let Some(orphan) = links.iter().find(|uid| !uids.contains(uid)) {
+            return Err(format!("S16: a link of {orphan} is left"));
+        }
+        if links.len() > uids.len() {
+            return Err("S3: two links for one object".to_owned());
+        }
+        Ok(())
+    }
+}
