@@ -1,14 +1,50 @@
-//! The documentation of the reasons is complete, and in the order of the list; the tests that the
-//! page on security names exist.
+//! The documentation of the reasons is complete, in the order of the list, and tells the waits that
+//! are kept; the tests that the pages on security and reliability name exist.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use signalr_private_link_core::Reason;
+use signalr_private_link_core::reason::{Progress, Wait};
+
+/// A wait as the table has it: `5 m`, `5–30 s`, `10 s–2 m`.
+fn wait(wait: Wait) -> String {
+    let Wait::Within(range) = wait else { return "`syncPeriod`".to_owned() };
+    let amount = |seconds: u64| if seconds < 60 { (seconds, "s") } else { (seconds / 60, "m") };
+    let ((from, unit), (to, last)) = (amount(range.from.as_secs()), amount(range.to.as_secs()));
+    match (from == to, unit == last) {
+        (true, true) => format!("{to} {last}"),
+        (_, true) => format!("{from}–{to} {last}"),
+        _ => format!("{from} {unit}–{to} {last}"),
+    }
+}
+
+#[test]
+fn the_table_of_reasons_is_true() {
+    let text = page("reasons.md");
+    let rows = text.lines().filter(|line| line.starts_with("| [`"));
+    let told: Vec<Vec<String>> = rows.map(|row| row.split(" | ").map(str::to_owned).collect()).collect();
+    assert_eq!(told.len(), Reason::ALL.len());
+    for (reason, row) in Reason::ALL.iter().zip(told) {
+        let [name, _, progress, again] = row.as_slice() else { panic!("{row:?}") };
+        assert!(name.starts_with(&format!("| [`{}`]", reason.as_str())), "{name} stands where {reason} should");
+        let again = again.trim_end_matches(" |");
+        // ARM says itself how long.
+        if *reason != Reason::Throttled {
+            assert_eq!(again, wait(reason.wait()), "{reason}");
+        }
+        let expected = match reason.progress() {
+            Progress::Current => "Current",
+            Progress::InProgress => "InProgress",
+            Progress::Failed => "Failed",
+            Progress::Terminating => "Terminating",
+        };
+        assert!(progress.starts_with(expected) || progress == "as observed", "{reason}: {progress}");
+    }
+}
 
 #[test]
 fn every_reason_has_a_section() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reasons.md");
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = page("reasons.md");
     let sections: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## `")?.strip_suffix('`')).collect();
     let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(sections, reasons);
