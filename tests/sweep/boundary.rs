@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use azure_sim::config::Timings;
 use azure_sim::{Config, InProcess};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -191,8 +192,10 @@ struct Cache {
 const STALE: Duration = Duration::from_secs(60);
 
 impl Boundary {
-    pub fn new(config: Config, circumstances: Circumstances, stranger_may_slip: bool) -> Arc<Self> {
+    pub fn new(timings: Timings, circumstances: Circumstances, stranger_may_slip: bool) -> Arc<Self> {
         azure_sim::clock::set("2026-11-24T00:00:00Z".parse().unwrap());
+        // A token outlives every life; that it expires is a scenario of its own.
+        let config = Config { timings, token_lifetime: 86_400, ..Config::preset() };
         let azure = Arc::new(InProcess::new(config, ENDPOINT));
         Self::between(Arc::default(), azure, circumstances, stranger_may_slip)
     }

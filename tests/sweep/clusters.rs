@@ -14,6 +14,7 @@ use crate::circumstances::Circumstances;
 use crate::process::processes;
 use crate::scenarios::ONE;
 use crate::stage::{NAMESPACE, Stage};
+use crate::sweep::paused;
 
 /// How long the two may take to know.
 const SETTLED: Duration = Duration::from_secs(1800);
@@ -27,9 +28,7 @@ fn writer(stage: &Stage) -> Option<String> {
 /// The two, and everybody whose marker the link ever bore.
 async fn race(seed: u64) -> ([Stage; 2], BTreeSet<String>) {
     let circumstances = |seed| Circumstances { slow: true, seed, ..Circumstances::default() };
-    let mut config = Config::preset();
-    config.token_lifetime = 86_400;
-    let first = Boundary::new(config, circumstances(seed), false);
+    let first = Boundary::new(Config::preset().timings, circumstances(seed), false);
     let second = Boundary::beside(&first, circumstances(seed + 1_000_000));
     let stages = [Stage(first.clone()), Stage(second.clone())];
     stages[0].begin();
@@ -74,8 +73,7 @@ const TOO_CLOSE: &str = "S5: a link is put over one that is Creating";
 fn two_clusters_race_for_one_link() {
     let mut close = 0;
     for seed in 0..50 {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let (stages, writers) = runtime.block_on(race(seed));
+        let (stages, writers) = paused(race(seed));
         assert_eq!(writers.len(), 1, "SEED={seed}: the link bore the markers of {writers:?}");
         for stage in &stages {
             let mut problems = std::mem::take(&mut stage.0.calls().problems);

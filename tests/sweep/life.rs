@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use azure_sim::Config;
 use azure_sim::config::Timings;
 use futures::FutureExt as _;
 use serde_json::Value;
@@ -86,10 +85,7 @@ struct World<'a> {
 
 /// Runs a scenario.
 pub async fn live(scenario: &Scenario, circumstances: Circumstances) -> Life {
-    let mut config = Config::preset();
-    config.timings = TIMINGS;
-    config.token_lifetime = 86_400;
-    let boundary = Boundary::new(config, circumstances, scenario.stranger_may_slip);
+    let boundary = Boundary::new(TIMINGS, circumstances, scenario.stranger_may_slip);
     let stage = Stage(boundary.clone());
     stage.begin();
     (scenario.setup)(&stage);

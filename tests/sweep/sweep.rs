@@ -21,10 +21,15 @@ use crate::scenarios::{self, Scenario};
 /// rests or people do the next thing.
 const MOST_PASSES: usize = 20;
 
-/// One run, on a clock of its own.
-fn run(scenario: &Scenario, circumstances: Circumstances) -> Life {
+/// Runs something on a clock of its own, which goes on when there is nothing to do.
+pub fn paused<T>(run: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let life = runtime.block_on(live(scenario, circumstances));
+    runtime.block_on(run)
+}
+
+/// One run of a scenario.
+fn run(scenario: &Scenario, circumstances: Circumstances) -> Life {
+    let life = paused(live(scenario, circumstances));
     if std::env::var_os("SHOW").is_some() {
         say(&format!("{} with {circumstances:?}", scenario.name));
         life.log.iter().for_each(|line| say(line));

@@ -43,18 +43,17 @@ const ONE_IN: usize = 2;
 
 impl Crowd {
     pub(super) fn create(&mut self, member: Member) {
-        let (namespace, name, signalr, vault, link, automatic) = member;
-        let mode = if automatic { "Automatic" } else { "Manual" };
+        let mode = if member.automatic { "Automatic" } else { "Manual" };
         let options = LinkOptions {
-            spec: json!({"azureName": link, "approval": {"mode": mode}, "syncPeriod": "10m"}),
+            spec: json!({"azureName": member.link, "approval": {"mode": mode}, "syncPeriod": "10m"}),
             annotations: Value::Null,
         };
-        let manifest = Scene::manifest(namespace, name, signalr, vault, &options);
+        let manifest = Scene::manifest(member.namespace, member.name, member.signalr, member.vault, &options);
         // As `kubectl apply` does: it may still be there, on its way out.
         let path = stage::path_of(&manifest);
         if self.boundary().people("POST", path.rsplit_once('/').unwrap().0, &manifest).status().is_success() {
             self.boundary().note(format!("people: {path} is made"));
-            self.wanted.insert((namespace, name), member);
+            self.wanted.insert(member.key());
         }
     }
 
@@ -65,9 +64,7 @@ impl Crowd {
             return;
         };
         let member = MEMBERS[rolled % MEMBERS.len()];
-        let (namespace, name, ..) = member;
-        let is = |object: &Value| object["metadata"]["namespace"] == namespace && object["metadata"]["name"] == name;
-        let Some(object) = self.objects().into_iter().find(is) else {
+        let Some(object) = self.objects().into_iter().find(|object| member.is(object)) else {
             return self.create(member);
         };
         let Some(act) = ACTS.get(rolled / MEMBERS.len()) else { return };
@@ -76,7 +73,7 @@ impl Crowd {
         match act {
             Act::Delete => {
                 self.boundary().delete(&object);
-                self.wanted.remove(&(namespace, name));
+                self.wanted.remove(&member.key());
             }
             Act::AskToLook => self.annotate(&object, "reconcile.fluxcd.io/requestedAt"),
             Act::Change => {
@@ -127,10 +124,9 @@ impl Crowd {
     pub(super) fn react(&self) {
         let manual: Vec<String> = MEMBERS
             .iter()
-            .filter(|member| !member.5)
-            .map(|(_, _, signalr, _, link, _)| {
-                format!("{}/sharedprivatelinkresources/{link}", azure::signalr(signalr)).to_ascii_lowercase()
-            })
+            .filter(|member| !member.automatic)
+            .map(|member| format!("{}/sharedprivatelinkresources/{}", azure::signalr(member.signalr), member.link))
+            .map(|id| id.to_ascii_lowercase())
             .collect();
         let asks = |opener: &Opener, status: &str| {
             status == "Pending" && matches!(opener, Opener::Link(id) if manual.contains(id))
@@ -154,7 +150,7 @@ impl Crowd {
     /// GitOps makes what was deleted anew.
     pub(super) fn restore(&mut self) {
         for member in MEMBERS {
-            if !self.wanted.contains_key(&(member.0, member.1)) {
+            if !self.wanted.contains(&member.key()) {
                 self.create(*member);
             }
         }

@@ -9,12 +9,11 @@
 
 mod acts;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use azure_sim::Config;
 use azure_sim::config::Timings;
 use serde_json::Value;
 use signalr_private_link_core::marker::Marker;
@@ -25,10 +24,14 @@ use crate::boundary::{Boundary, Strike};
 use crate::circumstances::Circumstances;
 use crate::process::processes;
 use crate::stage::{self, LINKS, NAMESPACE, Stage};
-use crate::sweep::{chosen, quiet_panics, say};
+use crate::sweep::{chosen, paused, quiet_panics, say};
 
-/// Another tenant's.
+/// Another tenant's namespace.
 const OTHER: &str = "fabrikam";
+const FIRST: &str = "first-signalr";
+const SECOND: &str = "second-signalr";
+const RED: &str = "red-kv";
+const BLUE: &str = "blue-kv";
 /// How long faults strike, and people act.
 const TROUBLE: Duration = Duration::from_secs(3600);
 /// From then on, everything has come to rest by this time: a wait that faults have lengthened is
@@ -50,25 +53,54 @@ const TIMINGS: Timings = Timings {
     latency_ms: 0,
 };
 
-/// Namespace, name, SignalR, vault, the link's own name, and whether it asks for automatic approval.
-type Member = (&'static str, &'static str, &'static str, &'static str, &'static str, bool);
+/// One of the objects.
+#[derive(Debug, Clone, Copy)]
+struct Member {
+    namespace: &'static str,
+    name: &'static str,
+    signalr: &'static str,
+    vault: &'static str,
+    link: &'static str,
+    automatic: bool,
+}
 
-/// Two of them claim one link.
+const fn member(
+    (namespace, name): (&'static str, &'static str),
+    signalr: &'static str,
+    vault: &'static str,
+    link: &'static str,
+    automatic: bool,
+) -> Member {
+    Member { namespace, name, signalr, vault, link, automatic }
+}
+
+/// The link that two of them claim.
+const SHARED: &str = "shared";
 const MEMBERS: &[Member] = &[
-    (NAMESPACE, "a", "first-signalr", "red-kv", "link-a", true),
-    (NAMESPACE, "b", "first-signalr", "red-kv", "link-b", true),
-    (NAMESPACE, "c", "first-signalr", "blue-kv", "link-c", false),
-    (NAMESPACE, "d", "second-signalr", "red-kv", "link-d", true),
-    (NAMESPACE, "rival", "second-signalr", "blue-kv", "shared", true),
-    (OTHER, "a", "first-signalr", "red-kv", "other-a", true),
-    (OTHER, "b", "second-signalr", "blue-kv", "other-b", false),
-    (OTHER, "rival", "second-signalr", "blue-kv", "shared", true),
+    member((NAMESPACE, "a"), FIRST, RED, "link-a", true),
+    member((NAMESPACE, "b"), FIRST, RED, "link-b", true),
+    member((NAMESPACE, "c"), FIRST, BLUE, "link-c", false),
+    member((NAMESPACE, "d"), SECOND, RED, "link-d", true),
+    member((NAMESPACE, "rival"), SECOND, BLUE, SHARED, true),
+    member((OTHER, "a"), FIRST, RED, "other-a", true),
+    member((OTHER, "b"), SECOND, BLUE, "other-b", false),
+    member((OTHER, "rival"), SECOND, BLUE, SHARED, true),
 ];
+
+impl Member {
+    fn is(&self, object: &Value) -> bool {
+        object["metadata"]["namespace"] == self.namespace && object["metadata"]["name"] == self.name
+    }
+
+    fn key(&self) -> (&'static str, &'static str) {
+        (self.namespace, self.name)
+    }
+}
 
 struct Crowd {
     stage: Stage,
     /// Who has to be there at the end.
-    wanted: BTreeMap<(&'static str, &'static str), Member>,
+    wanted: BTreeSet<(&'static str, &'static str)>,
 }
 
 /// How many there are, unless `CROWDS` says so.
@@ -82,8 +114,7 @@ fn crowds() {
     let mut problems = Vec::new();
     let (mut calls, mut strikes) = (0, 0);
     for seed in (0..count).filter(|seed| chosen("SEED", &seed.to_string())) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let outcome = runtime.block_on(crowd(seed));
+        let outcome = paused(crowd(seed));
         calls += outcome.calls;
         strikes += outcome.strikes;
         if !outcome.problems.is_empty() || std::env::var_os("SHOW").is_some() {
@@ -109,11 +140,8 @@ struct Outcome {
 /// One crowd.
 async fn crowd(seed: u64) -> Outcome {
     let circumstances = Circumstances { strike: Strike::Random, slow: true, seed, ..Circumstances::default() };
-    let mut config = Config::preset();
-    config.timings = TIMINGS;
-    config.token_lifetime = 86_400;
-    let boundary = Boundary::new(config, circumstances, false);
-    let mut crowd = Crowd { stage: Stage(boundary.clone()), wanted: BTreeMap::new() };
+    let boundary = Boundary::new(TIMINGS, circumstances, false);
+    let mut crowd = Crowd { stage: Stage(boundary.clone()), wanted: BTreeSet::new() };
     crowd.begin();
     tokio::select! {
         () = processes(&boundary) => {}
@@ -134,7 +162,7 @@ impl Crowd {
     }
 
     fn begin(&mut self) {
-        self.stage.begin_with(&[NAMESPACE, OTHER], &["first-signalr", "second-signalr"], &["red-kv", "blue-kv"]);
+        self.stage.begin_with(&[NAMESPACE, OTHER], &[FIRST, SECOND], &[RED, BLUE]);
         self.stage.permit_in(&[NAMESPACE, OTHER]);
         for member in MEMBERS {
             self.create(*member);
@@ -184,11 +212,10 @@ impl Crowd {
         let objects = self.objects();
         let mut uids = Vec::new();
         let mut rivals = Vec::new();
-        for (namespace, name, _, _, link, _) in MEMBERS {
-            let object = objects
-                .iter()
-                .find(|object| object["metadata"]["namespace"] == *namespace && object["metadata"]["name"] == *name)
-                .ok_or_else(|| format!("{namespace}/{name} is gone"))?;
+        for member in MEMBERS {
+            let (namespace, name) = member.key();
+            let object = objects.iter().find(|object| member.is(object));
+            let object = object.ok_or_else(|| format!("{namespace}/{name} is gone"))?;
             let ready = condition(object, "Ready").unwrap_or_default();
             let reason = ready["reason"].as_str().unwrap_or_default();
             let seen = object["status"]["observedGeneration"] == object["metadata"]["generation"];
@@ -199,13 +226,13 @@ impl Crowd {
             });
             match (seen, reason, own) {
                 (true, "Approved", Some(true)) => uids.push(uid.to_owned()),
-                (true, "OwnershipConflict", Some(false)) if *link == "shared" => {}
+                (true, "OwnershipConflict", Some(false)) if member.link == SHARED => {}
                 _ => {
                     let message = &ready["message"];
                     return Err(format!("{namespace}/{name} is {reason} ({message}; seen: {seen}, own: {own:?})"));
                 }
             }
-            if *link == "shared" {
+            if member.link == SHARED {
                 rivals.push(reason.to_owned());
             }
         }
