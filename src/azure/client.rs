@@ -66,13 +66,24 @@ impl About {
     }
 }
 
-/// A failed call, and whether it may have taken effect all the same.
+/// A failed call, and what became of it all the same.
 #[derive(Debug, Clone)]
 pub struct CallError {
     /// What went wrong.
     pub error: ArmError,
-    /// The request may have reached its goal: the answer was lost, late or a 5xx.
-    pub maybe_applied: bool,
+    /// Whether it may have taken effect.
+    pub fate: Fate,
+}
+
+/// What became of a failed call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It had no effect.
+    NotApplied,
+    /// It may have reached its goal: the answer was lost, late or a 5xx.
+    Unknown,
+    /// It was not sent, for what authorises it had become too old.
+    TooLate,
 }
 
 /// An answer with a success status.
@@ -194,16 +205,19 @@ impl ArmClient {
         by: Option<Instant>,
     ) -> Result<Answer, CallError> {
         let bucket = Bucket::of(&method);
-        let not_sent =
-            |failure, message| CallError { error: about.error(failure, String::new(), message), maybe_applied: false };
+        let not_sent = |failure, message| CallError {
+            error: about.error(failure, String::new(), message),
+            fate: Fate::NotApplied,
+        };
         let token = self.tokens.token().await.map_err(|why| not_sent(Failure::CredentialUnavailable, why))?;
-        // The token may have taken its time. From here on nothing is waited for before the request goes.
+        // The token may have taken its time. From here on a connection may have to be made, within the
+        // call's deadline, and nothing else is waited for.
         if let Some(left) = self.gates.closed(&about.subscription, bucket) {
             return Err(not_sent(Failure::Throttled(Some(left)), "ARM asked to wait; nothing was sent".into()));
         }
         if by.is_some_and(|by| by < Instant::now()) {
             let why = "what had to be read and asked for before took too long; nothing was sent";
-            return Err(not_sent(Failure::Transient, why.into()));
+            return Err(CallError { fate: Fate::TooLate, ..not_sent(Failure::Transient, why.into()) });
         }
         let reads = method == Method::GET;
         let mut request =
@@ -223,7 +237,8 @@ impl ArmClient {
             Ok(answer) => answer.into_parts(),
             Err(Lost { sent, why }) => {
                 let error = about.error(Failure::Transient, String::new(), why);
-                return Err(CallError { error, maybe_applied: sent && !reads });
+                let fate = if sent && !reads { Fate::Unknown } else { Fate::NotApplied };
+                return Err(CallError { error, fate });
             }
         };
         let (status, headers) = (parts.status.as_u16(), parts.headers);
@@ -246,12 +261,12 @@ impl ArmClient {
         if failure == Failure::Unauthorized {
             self.tokens.refuse(&token).await;
         }
-        let maybe_applied = !reads && matches!(failure, Failure::Transient | Failure::Unexpected);
+        let unknown = !reads && matches!(failure, Failure::Transient | Failure::Unexpected);
         let mut error = about.error(failure, code, message);
         if failure == Failure::Forbidden {
             error.caller = token.object_id();
         }
-        Err(CallError { error, maybe_applied })
+        Err(CallError { error, fate: if unknown { Fate::Unknown } else { Fate::NotApplied } })
     }
 }
 
@@ -373,7 +388,7 @@ mod tests {
         let (client, sent, url, about) = slow(Duration::from_secs(6));
         let by = Instant::now() + Duration::from_secs(5);
         let refused = client.write(Method::PUT, url.clone(), None, &about, by).await.unwrap_err();
-        assert_eq!((refused.error.failure, refused.maybe_applied), (Failure::Transient, false));
+        assert_eq!(refused.fate, Fate::TooLate);
         assert_eq!(sent.load(Ordering::Relaxed), 0);
         // The token is there by now.
         let by = Instant::now() + Duration::from_secs(5);

@@ -12,7 +12,7 @@ mod signalr;
 mod token;
 mod transport;
 
-pub use client::{Answer, ArmClient, CallError, CallKind, DEADLINE};
+pub use client::{Answer, ArmClient, CallError, CallKind, DEADLINE, Fate};
 pub use cloud::{Cloud, CloudSettings, CredentialKind};
 pub use key_vault::ApprovalWrite;
 pub use operation::FollowedOperation;

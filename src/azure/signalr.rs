@@ -9,7 +9,7 @@ use signalr_private_link_core::resource_id::{LinkId, SignalRId, VaultId};
 use signalr_private_link_core::{ArmError, Failure};
 use tokio::time::Instant;
 
-use super::client::{About, ArmClient, CallError, CallKind, parse};
+use super::client::{About, ArmClient, CallError, CallKind, Fate, parse};
 use super::key_vault::Page;
 
 const API_VERSION: &str = "2024-03-01";
@@ -150,7 +150,7 @@ impl ArmClient {
         }});
         let answer = self.write(Method::PUT, self.url(link.path(), API_VERSION), Some(body), &about, by).await?;
         // Accepted; a body that cannot be read changes nothing about that.
-        let wire: WireLink = parse(&answer, &about).map_err(|error| CallError { error, maybe_applied: true })?;
+        let wire: WireLink = parse(&answer, &about).map_err(|error| CallError { error, fate: Fate::Unknown })?;
         Ok((wire.into(), answer.operation))
     }
 

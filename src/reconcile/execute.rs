@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::{Context, ObjectKey, observe};
 use crate::api::SignalRSharedPrivateLink;
-use crate::azure::{ApprovalWrite, CallError, FollowedOperation};
+use crate::azure::{ApprovalWrite, CallError, Fate, FollowedOperation};
 use crate::kubernetes::KubeFailure;
 
 /// What authorises a write was read at most this long before it is sent (R6).
@@ -107,7 +107,11 @@ async fn same_object(context: &Context, desired: &Desired) -> Result<(), Stop> {
 }
 
 fn failed(call: CallError) -> Outcome {
-    if call.maybe_applied { Outcome::Unknown(call.error) } else { Outcome::NotApplied(call.error) }
+    match call.fate {
+        Fate::Unknown => Outcome::Unknown(call.error),
+        Fate::NotApplied => Outcome::NotApplied(call.error),
+        Fate::TooLate => Outcome::Changed(call.error.message.into()),
+    }
 }
 
 async fn put(
@@ -155,7 +159,7 @@ fn not_accepted(context: &Context, key: &ObjectKey, desired: &Desired, call: Cal
     if call.error.failure == Failure::Busy {
         context.lanes.rest(desired.link.signalr().key(), key);
     }
-    if call.maybe_applied {
+    if call.fate == Fate::Unknown {
         context.memories.unknown_outcome(&desired.link);
     }
     failed(call)

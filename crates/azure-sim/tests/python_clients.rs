@@ -42,14 +42,14 @@ fn environment() -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn create_list_approve_wait_and_delete() {
-    let azure = common::Azure::start().await;
+    let azure = common::Azure::serve().await;
     let directory = environment();
     let ca_file = std::env::temp_dir().join(format!("azure-sim-ca-{}.pem", std::process::id()));
-    std::fs::write(&ca_file, azure.server.ca()).unwrap();
+    std::fs::write(&ca_file, azure.ca()).unwrap();
     let mut command = Command::new(directory.join("bin/python"));
     command
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/microsoft_clients.py"))
-        .args([azure.server.endpoint(), &ca_file.to_string_lossy()])
+        .args([azure.endpoint().as_str(), &ca_file.to_string_lossy()])
         .args([&azure.config.tenant_id, &azure.config.client_id, &azure.config.client_secret])
         .args([common::SIGNALR, common::VAULT]);
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();

@@ -329,7 +329,7 @@ fn a_connection_that_has_gone_before_the_approval_is_no_word_about_the_vault() {
     let scenario = Scenario::new().automatic().seen_before(30).recorded();
     let gone = Outcome::NotApplied(error(Failure::NotFound(Level::Resource)));
     let plan = conclude(&scenario.desired, scenario.decide(), &gone);
-    assert_eq!((plan.report.map(|report| report.reason), plan.again), (None, Again::AsReason));
+    assert_eq!(plan.report.map(|report| report.reason), Some(Reason::WaitingForConnection));
 }
 
 #[test]

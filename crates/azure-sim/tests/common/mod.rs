@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use azure_sim::config::Timings;
 use azure_sim::{Config, InProcess, Server, clock};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -14,7 +15,7 @@ pub const SIGNALR: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/r
 pub const VAULT: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/contoso/providers/Microsoft.KeyVault/vaults/contoso-kv";
 
 /// By then a SignalR takes the next change after one has ended.
-pub const BUSY: Duration = Duration::from_secs(60);
+pub const BUSY: Duration = Duration::from_secs(6);
 
 /// Where the simulator is.
 enum Reach {
@@ -24,7 +25,7 @@ enum Reach {
 
 pub struct Azure {
     reach: Reach,
-    config: Config,
+    pub config: Config,
     pub token: String,
 }
 
@@ -55,7 +56,7 @@ impl Azure {
     /// One in this process, with Azure's own times, for a test whose clock is paused.
     pub async fn start() -> Self {
         clock::set("2026-11-24T00:00:00Z".parse().unwrap());
-        let config = Config::preset();
+        let config = Config { timings: Timings::RECORDED, ..Config::preset() };
         Self::with(Reach::Here(InProcess::new(config.clone(), "https://azure.test")), config).await
     }
 
@@ -81,6 +82,14 @@ impl Azure {
         match &self.reach {
             Reach::Here(_) => "https://azure.test".to_owned(),
             Reach::Served(server, _) => server.endpoint().to_owned(),
+        }
+    }
+
+    /// The certificate of the one behind TLS.
+    pub fn ca(&self) -> &str {
+        match &self.reach {
+            Reach::Here(_) => panic!("there is no TLS in process"),
+            Reach::Served(server, _) => server.ca(),
         }
     }
 

@@ -23,12 +23,6 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
         },
         // Nothing was written; the next pass decides on what is there now.
         Outcome::Changed(_) => Plan { report: None, again: Again::AsReason, ..plan },
-        // The connection has gone since it was read: what that means, the next pass reads.
-        Outcome::NotApplied(ArmError { failure: Failure::NotFound(Level::Resource), .. })
-            if matches!(action, Action::Decide(_)) =>
-        {
-            Plan { report: None, again: Again::AsReason, ..plan }
-        }
         Outcome::NotApplied(error) | Outcome::Unknown(error) if is_revocation(&action) => {
             not_taken_back(desired, plan, action, error)
         }
@@ -51,6 +45,13 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
                 Action::RemoveFinalizer => {
                     let message = format!("The object cannot be let go. {}", sentence(&error.to_string()));
                     Plan::say(deletion::blocked_by(desired, &message))
+                }
+                // It may be the connection or the vault that has gone since it was read.
+                Action::Decide(_) if error.failure == Failure::NotFound(Level::Resource) => {
+                    let words = sentence(&error.to_string());
+                    let message =
+                        format!("The connection to approve is not there any more; the operator looks again. {words}");
+                    Plan::say(Report::new(Reason::WaitingForConnection, &message))
                 }
                 Action::Decide(_) => failed(desired, error, Side::Vault),
                 _ => failed(desired, error, Side::SignalR),
