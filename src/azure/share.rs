@@ -118,4 +118,15 @@ mod tests {
         assert!(shared.gathering.lock().unwrap().is_empty());
         assert!(shared.running.lock().unwrap().is_empty());
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_nobody_waits_for_any_more_does_not_keep_itself_alive() {
+        let (shared, held) = (Shared::<usize>::default(), Arc::new(()));
+        let request = |held: Arc<()>| move || async move { Ok(Arc::strong_count(&held)) };
+        let read = shared.read("a", Duration::from_secs(1), request(held.clone()));
+        assert!(tokio::time::timeout(Duration::from_millis(1), read).await.is_err(), "its caller is gone");
+        assert_eq!(Arc::strong_count(&held), 2, "the batch waits for others");
+        drop(shared);
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
 }

@@ -1,5 +1,5 @@
-//! Where the operator ends and the network begins: every call is counted, one of them meets a
-//! fault, and what is sent is judged.
+//! Where the operator ends and the network begins: every call is counted and may meet a fault, and
+//! what is sent is judged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::circumstances::Circumstances;
-use crate::fault::{Fault, OUTAGE, RetryAfter};
+use crate::fault::{BRIEF, Fault, OUTAGE, RetryAfter};
 use crate::judge;
 use crate::stage::LINKS;
 use crate::wire::{Bucket, answer, bucket, error, is_write, label, retry_after, unknown_words, written_parent};
@@ -75,14 +75,15 @@ pub struct Calls {
     pub strikes: usize,
     pub log: Vec<String>,
     pub problems: Vec<String>,
-    /// Writes to either side.
+    /// Writes to either side, and Events.
     pub writes: usize,
+    pub events: usize,
     /// Until when the process may not send what falls into a bucket of ARM's.
     closed: BTreeMap<Bucket, Instant>,
     outage: Option<Outage>,
     /// When somebody tore an object away, by uid.
     pub torn: BTreeMap<String, Instant>,
-    /// When somebody else last had a hand in a link, by its id.
+    /// When somebody else last had a hand in a link or connection, by its id.
     pub touched: BTreeMap<String, Instant>,
     /// Writes that are on their way, by the SignalR or vault that they are about.
     flying: BTreeSet<String>,
@@ -103,6 +104,7 @@ impl Calls {
             log: Vec::new(),
             problems: Vec::new(),
             writes: 0,
+            events: 0,
             closed: BTreeMap::new(),
             outage: None,
             torn: BTreeMap::new(),
@@ -130,16 +132,10 @@ impl Calls {
         self.torn.get(uid).is_some_and(|at| at.elapsed() <= FRESH)
     }
 
-    /// Whether somebody else had a hand in the link while a pass could be on its way: what that says
-    /// of the link may be so far behind.
-    pub fn just_touched(&self, link: &str) -> bool {
-        self.touched.get(&link.to_ascii_lowercase()).is_some_and(|at| at.elapsed() <= PASS)
-    }
-
-    /// Whether somebody had a hand in a connection, with an effect that took so long, since a write
-    /// could rest on a read of it (R6).
-    pub fn just_decided(&self, took: Duration) -> bool {
-        self.touched.values().any(|at| at.elapsed() <= FRESH + took)
+    /// Whether somebody else had a hand in a link or connection within this time: what the operator
+    /// read before is that much behind.
+    pub fn just_touched(&self, id: &str, within: Duration) -> bool {
+        self.touched.get(&id.to_ascii_lowercase()).is_some_and(|at| at.elapsed() <= within)
     }
 
     /// Whether a fault that lasts has not ended.
@@ -149,10 +145,7 @@ impl Calls {
 }
 
 /// What authorises a write was read at most this long before (R6).
-const FRESH: Duration = Duration::from_secs(5);
-
-/// How long a pass may take from its first read to its last word: some calls of 20 s.
-const PASS: Duration = Duration::from_secs(60);
+pub const FRESH: Duration = Duration::from_secs(5);
 
 /// Both sides, and the network before them.
 pub struct Boundary {
@@ -276,17 +269,20 @@ impl Boundary {
 
     fn count(&self, side: Side, request: &Request<Bytes>) -> Option<Fault> {
         let label = label(side, request);
-        let write = is_write(request, &label);
+        let (write, event) = (is_write(request, &label), label.ends_with(" events"));
         // With one object its name says nothing.
         let what = if self.slow { format!("{label} {}", request.uri().path()) } else { label };
         let mut calls = self.calls();
         let number = calls.count;
         calls.count += 1;
         calls.writes += usize::from(write);
+        calls.events += usize::from(event);
         let strike = calls.strike;
         let fault = match strike {
             Strike::Random if calls.dice.random_ratio(1, if write { 4 } else { 16 }) => {
-                Some(Fault::any(&mut calls.dice)).filter(|fault| fault.strikes(side))
+                // A panic in a watch of kube's ends the process, which is a crash.
+                let fault = Fault::any(&mut calls.dice);
+                Some(fault).filter(|fault| fault.strikes(side) && (side, *fault) != (Side::Kubernetes, Fault::Panic))
             }
             Strike::At { call, times, fault } if call <= number => {
                 let again = Strike::At { call: number + 1, times: times - 1, fault };
@@ -389,6 +385,10 @@ impl Boundary {
         }
         self.travel().await;
         match fault {
+            Some(Fault::Wiped | Fault::Forged) => {
+                self.meddle(fault == Some(Fault::Forged));
+                Ok(Response::new(self.tell(watch)))
+            }
             None | Some(Fault::Lagging | Fault::UnknownWords) => Ok(Response::new(self.tell(watch))),
             Some(fault) => self.meet(fault, Side::Kubernetes, request).await.map(|answer| answer.map(whole)),
         }
@@ -468,7 +468,8 @@ impl Boundary {
             }
             Fault::Away(_) | Fault::Forbidden => {
                 let forbidden = fault == Fault::Forbidden;
-                self.calls().outage = Some(Outage { side, until: Instant::now() + OUTAGE, forbidden });
+                let lasts = if self.slow { BRIEF } else { OUTAGE };
+                self.calls().outage = Some(Outage { side, until: Instant::now() + lasts, forbidden });
                 self.outage(side).unwrap_or(Err(Broken))
             }
         }

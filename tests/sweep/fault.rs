@@ -50,6 +50,8 @@ pub enum Fault {
 
 /// How long an outage lasts.
 pub const OUTAGE: Duration = Duration::from_secs(30 * 60);
+/// How long one of many does.
+pub const BRIEF: Duration = Duration::from_secs(30);
 
 /// `Retry-After`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +62,17 @@ pub enum RetryAfter {
     Date(u64),
 }
 
-const fn refusal(status: u16, code: &'static str) -> Fault {
+/// An error without effect.
+pub const fn refusal(status: u16, code: &'static str) -> Fault {
     Fault::Status { status, code, applied: false }
 }
+
+/// A body that begins well.
+pub const TRUNCATED: Fault = Fault::Garbage { name: "truncated", body: "{\"id\": \"/subscriptions/000" };
+pub const NULL: Fault = Fault::Garbage { name: "null", body: "null" };
+/// `Retry-After`, in seconds.
+pub const SOON: u64 = 17;
+pub const ABSURD: u64 = 999_999;
 
 /// What a call can meet by chance.
 const ANY: &[Fault] = &[
@@ -83,16 +93,19 @@ const ANY: &[Fault] = &[
     refusal(500, "InternalServerError"),
     Fault::Status { status: 502, code: "BadGateway", applied: true },
     refusal(503, "ServiceUnavailable"),
-    Fault::Throttled(RetryAfter::Seconds(17)),
-    Fault::Throttled(RetryAfter::Date(17)),
-    Fault::Throttled(RetryAfter::Seconds(999_999)),
+    Fault::Throttled(RetryAfter::Seconds(SOON)),
+    Fault::Throttled(RetryAfter::Date(SOON)),
+    Fault::Throttled(RetryAfter::Seconds(ABSURD)),
     Fault::Throttled(RetryAfter::Absent),
-    Fault::Garbage { name: "truncated", body: "{\"id\": \"/subscriptions/000" },
-    Fault::Garbage { name: "null", body: "null" },
+    TRUNCATED,
+    NULL,
     Fault::UnknownWords,
     Fault::Lagging,
     Fault::Wiped,
     Fault::Forged,
+    Fault::Away(Side::Kubernetes),
+    Fault::Away(Side::Azure),
+    Fault::Forbidden,
 ];
 
 impl Fault {
@@ -104,8 +117,7 @@ impl Fault {
     /// Whether a call to this side can meet it.
     pub fn strikes(self, side: Side) -> bool {
         match self {
-            // The kube client's requests are made by a task of its own.
-            Self::Panic | Self::UnknownWords => side == Side::Azure,
+            Self::UnknownWords => side == Side::Azure,
             Self::Lagging => side == Side::Kubernetes,
             Self::Away(away) => side == away,
             _ => true,

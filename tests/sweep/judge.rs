@@ -1,6 +1,7 @@
 //! The invariants of faults.md that a single request can break, checked as it is sent (Azure) or as
 //! it takes effect (Kubernetes). The judge knows what the operator cannot: who opened what.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use azure_sim::world::{Link, Opener};
@@ -9,13 +10,15 @@ use http::{Method, Request, Response};
 use serde_json::Value;
 use signalr_private_link_core::Reason;
 use signalr_private_link_core::marker::{ApprovalRecord, Marker};
-use signalr_private_link_operator::api::FINALIZER;
+use signalr_private_link_operator::api::{FINALIZER, RECREATE_ANNOTATION};
 
-use crate::boundary::{Boundary, ENDPOINT};
+use crate::boundary::{Boundary, ENDPOINT, FRESH};
 use crate::stage::{self, LINKS};
 
 /// How long Azure takes at most to remove a connection.
 const REMOVAL: Duration = Duration::from_secs(20);
+/// How long a pass may take from its first read to its last word: some calls of 20 s.
+const PASS: Duration = Duration::from_secs(60);
 
 fn marker(link: &Link) -> Option<Marker> {
     Marker::parse(link.message.as_deref()?)
@@ -78,10 +81,10 @@ fn put_link(boundary: &Boundary, path: &str, body: &Value) {
     }
     one_writer(boundary, path, &own.uid);
     if let Some(there) = boundary.azure.look(|world| world.link(path).cloned()) {
-        let own_and_failed = marker(&there).is_some_and(|m| m.uid == own.uid)
-            && matches!(there.provisioning.as_str(), "Failed" | "Canceled");
-        if !own_and_failed {
-            boundary.problem(format!("S5: a link is put over one that is {}", there.provisioning));
+        let is_own = marker(&there).is_some_and(|m| m.uid == own.uid);
+        if !(is_own && matches!(there.provisioning.as_str(), "Failed" | "Canceled")) {
+            let whose = if is_own { "an own one" } else { "another's" };
+            boundary.problem(format!("S5: a link is put over {whose} that is {}", there.provisioning));
         }
     }
 }
@@ -111,6 +114,9 @@ fn delete_link(boundary: &Boundary, path: &str) {
         Some(object) if object["spec"]["managementPolicy"] == "ObserveOnly" => {
             boundary.problem("S4: a DELETE for an object that only observes");
         }
+        Some(object) if !deleting(&object) && object["metadata"]["annotations"][RECREATE_ANNOTATION].is_null() => {
+            boundary.problem("S4: a DELETE that nobody asked for");
+        }
         Some(_) => {}
     }
 }
@@ -126,7 +132,7 @@ fn decide(boundary: &Boundary, path: &str, body: &Value) {
         (connection, opener)
     });
     let Some(connection) = connection else {
-        if boundary.calls().just_decided(REMOVAL) {
+        if boundary.calls().just_touched(path, FRESH + REMOVAL) {
             return;
         }
         return boundary.problem("S2: a write to a connection that does not exist");
@@ -135,10 +141,12 @@ fn decide(boundary: &Boundary, path: &str, body: &Value) {
     match state["status"].as_str() {
         Some("Approved") => {
             let pending = connection.status.as_deref() == Some("Pending");
-            if !pending && !boundary.calls().just_decided(Duration::ZERO) {
+            if !pending && !boundary.calls().just_touched(path, FRESH) {
                 boundary.problem(format!("S2: an approval of a connection that is {:?}", connection.status));
             }
-            let own = record.is_some_and(|r| opener.is_some_and(|m| m.uid == r.uid));
+            let uid = record.map(|record| record.uid).unwrap_or_default();
+            asked_for(boundary, &uid);
+            let own = opener.is_some_and(|m| m.uid == uid);
             if !own && !boundary.stranger_may_slip {
                 boundary.problem("S1: an approval of a connection that is not the object's own");
             }
@@ -150,6 +158,15 @@ fn decide(boundary: &Boundary, path: &str, body: &Value) {
             }
         }
         other => boundary.problem(format!("a connection is set to {other:?}")),
+    }
+}
+
+/// Nothing is approved for an object that does not ask for it, or is going.
+fn asked_for(boundary: &Boundary, uid: &str) {
+    let object = by_uid(boundary, uid);
+    let asks = object.is_some_and(|object| !deleting(&object) && object["spec"]["approval"]["mode"] == "Automatic");
+    if !asks && !boundary.calls().just_torn(uid) {
+        boundary.problem("S1: an approval that no object asks for");
     }
 }
 
@@ -262,9 +279,26 @@ fn judge_status(boundary: &Boundary, before: &Value, after: &Value) {
             let holds = truth
                 .as_ref()
                 .is_some_and(|link| link.provisioning == "Succeeded" && link.status.as_deref() == Some("Approved"));
-            if !holds && !boundary.calls().just_touched(&id) {
+            if !holds && !boundary.calls().just_touched(&id, PASS) {
                 boundary.problem(format!("S6: Ready is True, and SignalR says {truth:?}"));
             }
         }
     }
+}
+
+/// What is wrong with the links once everything rests: whose object is gone (S16), unless such may be
+/// left, and of which an object has two (S3).
+pub fn at_rest(boundary: &Boundary, leaves_link: bool) -> Vec<&'static str> {
+    let owners: Vec<String> = boundary.azure.look(|world| {
+        let links = world.signalrs.values().flat_map(|signalr| signalr.links.values());
+        links.filter_map(marker).map(|marker| marker.uid).collect()
+    });
+    let mut problems = Vec::new();
+    if !leaves_link && owners.iter().any(|owner| by_uid(boundary, owner).is_none()) {
+        problems.push("S16: a link is left that belongs to no object");
+    }
+    if owners.iter().collect::<BTreeSet<_>>().len() < owners.len() {
+        problems.push("S3: two links for one object");
+    }
+    problems
 }

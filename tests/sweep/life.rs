@@ -8,7 +8,6 @@ use azure_sim::config::Timings;
 use futures::FutureExt as _;
 use serde_json::Value;
 use signalr_private_link_core::action::ActionKind;
-use signalr_private_link_core::marker::Marker;
 use signalr_private_link_operator::azure::CallKind;
 use signalr_private_link_operator::reconcile::{self, ObjectKey};
 use strum::VariantArray as _;
@@ -16,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::boundary::Boundary;
 use crate::circumstances::Circumstances;
+use crate::judge;
 use crate::process::Process;
 use crate::scenarios::Scenario;
 use crate::stage::{LINKS, NAMESPACE, Stage};
@@ -316,21 +316,8 @@ impl World<'_> {
         if let Err(why) = (self.scenario.expected)(&self.stage) {
             boundary.problem(format!("it did not stay so: {why}"));
         }
-        let uids: Vec<String> = boundary
-            .kubernetes
-            .objects(LINKS)
-            .iter()
-            .filter_map(|object| object["metadata"]["uid"].as_str().map(str::to_owned))
-            .collect();
-        let owners: Vec<String> = boundary.azure.look(|world| {
-            let links = world.signalrs.values().flat_map(|signalr| signalr.links.values());
-            links.filter_map(|link| Marker::parse(link.message.as_deref()?)).map(|marker| marker.uid).collect()
-        });
-        if owners.iter().any(|owner| !uids.contains(owner)) && !self.scenario.leaves_link {
-            boundary.problem("S16: a link is left that belongs to no object");
-        }
-        if owners.iter().collect::<BTreeSet<_>>().len() < owners.len() {
-            boundary.problem("S3: two links for one object");
+        for problem in judge::at_rest(&boundary, self.scenario.leaves_link) {
+            boundary.problem(problem);
         }
     }
 

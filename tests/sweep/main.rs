@@ -1,10 +1,11 @@
 //! The shell's sweep: the shipped shell, with the real kube client and the real ARM client, against
-//! an API server and Azure in this process, with time paused. In every scenario each call that the
-//! operator makes meets each fault once. Then the faults stop, and the object has to become what
-//! the scenario expects within a bounded number of passes, with no invariant broken on the way, and
-//! rest there: one more pass writes nothing.
+//! an API server and Azure in this process, with time paused. The rows say which faults strike: most
+//! of them at each call that the operator makes in each scenario, once. Then the faults stop, and the
+//! object has to become what the scenario expects within a bounded number of passes, with no invariant
+//! broken on the way, and rest there: one more pass writes nothing. Crowds are many objects at once.
 //!
-//! `SCENARIO=<name>` and `CALL=<n>` choose cells, `SHOW=1` prints what happened in them.
+//! `SCENARIO=<name>` and `CALL=<n>` choose cells, `SHOW=1` prints what happened in them; `CROWDS=<n>` and
+//! `SEED=<n>` choose crowds.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod boundary;

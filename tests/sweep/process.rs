@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::error::{Error, ErrorKind};
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http::{Request, Response};
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
@@ -158,7 +159,11 @@ pub async fn processes(boundary: &Arc<Boundary>) {
         };
         boundary.note("a process starts");
         tokio::select! {
-            () = boundary.crashed.notified() => boundary.note("the process is gone"),
+            () = boundary.crashed.notified() => {
+                boundary.note("the process is gone");
+                // Two of its requests may have met their fault at once.
+                let _ = boundary.crashed.notified().now_or_never();
+            }
             () = controller::run(setup, std::future::pending()) => boundary.problem("the controller ended by itself"),
         }
         tokio::time::sleep(Duration::from_secs(5)).await;

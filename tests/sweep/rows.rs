@@ -2,7 +2,7 @@
 
 use crate::boundary::Side;
 use crate::circumstances::{Circumstances, Watch};
-use crate::fault::{Fault, RetryAfter};
+use crate::fault::{ABSURD, Fault, NULL, RetryAfter, SOON, TRUNCATED, refusal};
 use crate::scenarios::{ONE, Scenario, automatic, manual, scenario};
 use crate::stage::Stage;
 use crate::sweep::{every, special, usual, whole};
@@ -21,10 +21,6 @@ macro_rules! rows {
     };
 }
 
-const fn status(status: u16, code: &'static str) -> Fault {
-    Fault::Status { status, code, applied: false }
-}
-
 const fn garbage(name: &'static str, body: &'static str) -> Fault {
     Fault::Garbage { name, body }
 }
@@ -40,25 +36,25 @@ rows! {
     answer_lost_not_applied: every(&[Fault::Reset { applied: false }]);
     hung_socket: every(&[Fault::Hang { applied: false }, Fault::Hang { applied: true }]);
     applied_late: every(&[Fault::Late]);
-    refused: every(&[status(401, "ExpiredAuthenticationToken"), status(403, "AuthorizationFailed")]);
-    conflict_409: every(&[status(409, "Conflict")]);
-    precondition_failed_412: every(&[status(412, "PreconditionFailed")]);
-    retry_after_in_seconds: every(&[Fault::Throttled(RetryAfter::Seconds(17))]);
+    refused: every(&[refusal(401, "ExpiredAuthenticationToken"), refusal(403, "AuthorizationFailed")]);
+    conflict_409: every(&[refusal(409, "Conflict")]);
+    precondition_failed_412: every(&[refusal(412, "PreconditionFailed")]);
+    retry_after_in_seconds: every(&[Fault::Throttled(RetryAfter::Seconds(SOON))]);
     errors_500_and_502: every(&[
-        status(500, "InternalServerError"),
+        refusal(500, "InternalServerError"),
         Fault::Status { status: 502, code: "BadGateway", applied: true },
     ]);
-    truncated_body: every(&[garbage("truncated", "{\"id\": \"/subscriptions/000")]);
-    null_body: every(&[garbage("null", "null")]);
+    truncated_body: every(&[TRUNCATED]);
+    null_body: every(&[NULL]);
     unknown_enum_values: every(&[Fault::UnknownWords]);
 
     // At every call of the lives that nearly all objects have: the same in other words, and more.
-    errors_503_and_504: usual(&[status(503, "ServiceUnavailable"), status(504, "GatewayTimeout")], 1);
+    errors_503_and_504: usual(&[refusal(503, "ServiceUnavailable"), refusal(504, "GatewayTimeout")], 1);
     empty_body: usual(&[garbage("empty", "")], 1);
     html_body: usual(&[garbage("html", "<html><body>We'll be back soon</body></html>")], 1);
     nul_filled_body: usual(&[garbage("nul", "\0\0\0\0\0\0\0\0")], 1);
-    retry_after_as_a_date: usual(&[Fault::Throttled(RetryAfter::Date(17))], 1);
-    retry_after_absurd: usual(&[Fault::Throttled(RetryAfter::Seconds(999_999))], 1);
+    retry_after_as_a_date: usual(&[Fault::Throttled(RetryAfter::Date(SOON))], 1);
+    retry_after_absurd: usual(&[Fault::Throttled(RetryAfter::Seconds(ABSURD))], 1);
     retry_after_absent: usual(&[Fault::Throttled(RetryAfter::Absent)], 1);
     /// Five processes in a row die at their first request.
     crash_loop: usual(&[Fault::CrashBefore], 5);

@@ -1,9 +1,10 @@
 //! Runs scenarios, in peace and under faults, and counts the cells.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Once, OnceLock};
 use std::time::Instant;
 
 use signalr_private_link_core::action::ActionKind;
@@ -61,15 +62,29 @@ fn all_in_peace() -> &'static (Instant, Vec<(Scenario, Life)>) {
     })
 }
 
+thread_local! {
+    static PANICS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The panics in this thread that the test did not cause itself: a pass survives them, and the
+/// operator has none.
+pub fn panics() -> usize {
+    PANICS.get()
+}
+
 /// The panics that the test itself causes are no news.
 pub fn quiet_panics() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        // Who shares a read with it panics with it.
-        if !matches!(info.payload_as_str(), Some(PANIC | "inner future panicked during poll")) {
-            usual(info);
-        }
-    }));
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            // Who shares a read with it panics with it.
+            if !matches!(info.payload_as_str(), Some(PANIC | "inner future panicked during poll")) {
+                PANICS.set(PANICS.get() + 1);
+                usual(info);
+            }
+        }));
+    });
 }
 
 /// A scenario ends well in peace.
@@ -144,6 +159,7 @@ impl Row {
                 "the sweep: {cells} cells in {scenarios} scenarios in {seconds} s, at rest within K = {passes} passes"
             ));
         }
+        assert_eq!(panics(), 0, "the operator panicked");
         let count = self.problems.len();
         self.problems.truncate(20);
         assert!(count == 0, "{count} problems, such as\n{}", self.problems.join("\n"));

@@ -3,8 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use signalr_private_link_core::Reason;
 use signalr_private_link_core::reason::{Progress, Wait};
+use signalr_private_link_core::report::{Ready, Truth};
+use signalr_private_link_core::{Reason, Report};
 
 /// A wait as the table has it: `5 m`, `5–30 s`, `10 s–2 m`.
 fn wait(wait: Wait) -> String {
@@ -25,7 +26,7 @@ fn the_table_of_reasons_is_true() {
     let told: Vec<Vec<String>> = rows.map(|row| row.split(" | ").map(str::to_owned).collect()).collect();
     assert_eq!(told.len(), Reason::ALL.len());
     for (reason, row) in Reason::ALL.iter().zip(told) {
-        let [name, _, progress, again] = row.as_slice() else { panic!("{row:?}") };
+        let [name, ready, progress, again] = row.as_slice() else { panic!("{row:?}") };
         assert!(name.starts_with(&format!("| [`{}`]", reason.as_str())), "{name} stands where {reason} should");
         let again = again.trim_end_matches(" |");
         // ARM says itself how long.
@@ -38,7 +39,19 @@ fn the_table_of_reasons_is_true() {
             Progress::Failed => "Failed",
             Progress::Terminating => "Terminating",
         };
-        assert!(progress.starts_with(expected) || progress == "as observed", "{reason}: {progress}");
+        let observed = matches!(reason, Reason::ObserveOnly | Reason::Detached);
+        assert!(
+            if observed { progress == "as observed" } else { progress.starts_with(expected) },
+            "{reason}: {progress}"
+        );
+        let expected = match Report::new(*reason, "").ready {
+            _ if observed => "as observed",
+            Ready::Is(Truth::True) => "True",
+            Ready::Is(Truth::False) => "False",
+            Ready::Is(Truth::Unknown) => "Unknown",
+            Ready::Unchanged => "unchanged, then Unknown",
+        };
+        assert_eq!(ready, expected, "{reason}");
     }
 }
 

@@ -77,14 +77,19 @@ impl Crowd {
             }
             Act::AskToLook => self.annotate(&object, "reconcile.fluxcd.io/requestedAt"),
             Act::Change => {
-                let body = json!({"spec": {"syncPeriod": format!("{}m", 10 + rolled % 5)}});
+                let minutes = self.boundary().dice(|dice| dice.random_range(10..15)).unwrap_or(10);
+                let body = json!({"spec": {"syncPeriod": format!("{minutes}m")}});
                 self.boundary().people("PATCH", &stage::path_of(&object), &body);
             }
-            Act::DeleteLink => self.azure("/links/delete", &id, &json!({"id": id})),
+            Act::DeleteLink => {
+                self.azure("/links/delete", &id, &json!({"id": id}));
+                self.own_connections(&id).iter().for_each(|connection| self.touched(connection));
+            }
             Act::Reject | Act::Remove => {
                 let path = if matches!(act, Act::Reject) { "/connections/reject" } else { "/connections/remove" };
-                for connection in self.connections(|opener, _| *opener == Opener::Link(id.to_ascii_lowercase())) {
+                for connection in self.own_connections(&id) {
                     self.azure(path, &id, &json!({"id": connection}));
+                    self.touched(&connection);
                 }
             }
             Act::Fail => self.fail(&id, "Failed"),
@@ -101,11 +106,21 @@ impl Crowd {
         self.azure("/outcomes", id, &words);
     }
 
-    /// Somebody does something in Azure that concerns a link; Azure may be too busy for it.
-    fn azure(&self, path: &str, link: &str, body: &Value) {
+    /// Somebody does something in Azure that concerns a link or connection; Azure may be too busy for it.
+    fn azure(&self, path: &str, concerned: &str, body: &Value) {
         let taken = self.boundary().azure.control("POST", path, body);
         self.boundary().note(format!("people: POST {path} {body}: {}", taken.is_ok()));
-        self.boundary().calls().touched.insert(link.to_ascii_lowercase(), Instant::now());
+        if taken.is_ok() {
+            self.touched(concerned);
+        }
+    }
+
+    fn touched(&self, id: &str) {
+        self.boundary().calls().touched.insert(id.to_ascii_lowercase(), Instant::now());
+    }
+
+    fn own_connections(&self, link: &str) -> Vec<String> {
+        self.connections(|opener, _| *opener == Opener::Link(link.to_ascii_lowercase()))
     }
 
     /// Connections on any vault, by who opened them and what their status is.
@@ -132,7 +147,7 @@ impl Crowd {
             status == "Pending" && matches!(opener, Opener::Link(id) if manual.contains(id))
         };
         for id in self.connections(asks) {
-            self.azure("/connections/approve", "", &json!({"id": id}));
+            self.azure("/connections/approve", &id, &json!({"id": id}));
         }
         for object in self.objects() {
             let ready = condition(&object, "Ready").unwrap_or_default();

@@ -19,7 +19,7 @@ pub const BUSY: Duration = Duration::from_secs(6);
 
 /// Where the simulator is.
 enum Reach {
-    Here(InProcess),
+    Here(Box<InProcess>),
     Served(Server, reqwest::Client),
 }
 
@@ -57,7 +57,7 @@ impl Azure {
     pub async fn start() -> Self {
         clock::set("2026-11-24T00:00:00Z".parse().unwrap());
         let config = Config { timings: Timings::RECORDED, ..Config::preset() };
-        Self::with(Reach::Here(InProcess::new(config.clone(), "https://azure.test")), config).await
+        Self::with(Reach::Here(Box::new(InProcess::new(config.clone(), "https://azure.test"))), config).await
     }
 
     /// One behind TLS.
