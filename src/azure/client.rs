@@ -86,6 +86,15 @@ pub enum Fate {
     TooLate,
 }
 
+/// A request that is about to be made.
+struct Outgoing {
+    method: Method,
+    url: Url,
+    body: Option<serde_json::Value>,
+    /// It is not sent later.
+    by: Option<Instant>,
+}
+
 /// An answer with a success status.
 #[derive(Debug)]
 pub struct Answer {
@@ -161,7 +170,7 @@ impl ArmClient {
     /// # Errors
     /// Typed; a status of 300 and more is one, for redirects are not followed.
     pub(super) async fn read(&self, url: Url, about: &About) -> Result<Answer, CallError> {
-        self.send(Method::GET, url, None, about, None).await
+        self.send(Outgoing { method: Method::GET, url, body: None, by: None }, about).await
     }
 
     /// One attempt to write, which is not sent after `by`: what authorises it would be too old (R6).
@@ -176,18 +185,11 @@ impl ArmClient {
         about: &About,
         by: Instant,
     ) -> Result<Answer, CallError> {
-        self.send(method, url, body, about, Some(by)).await
+        self.send(Outgoing { method, url, body, by: Some(by) }, about).await
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        url: Url,
-        body: Option<serde_json::Value>,
-        about: &About,
-        by: Option<Instant>,
-    ) -> Result<Answer, CallError> {
-        let outcome = self.attempt(method, url, body, about, by).await;
+    async fn send(&self, outgoing: Outgoing, about: &About) -> Result<Answer, CallError> {
+        let outcome = self.attempt(outgoing, about).await;
         let label = match &outcome {
             Ok(_) => "ok",
             Err(call) => call.error.failure.label(),
@@ -196,14 +198,8 @@ impl ArmClient {
         outcome
     }
 
-    async fn attempt(
-        &self,
-        method: Method,
-        url: Url,
-        body: Option<serde_json::Value>,
-        about: &About,
-        by: Option<Instant>,
-    ) -> Result<Answer, CallError> {
+    async fn attempt(&self, outgoing: Outgoing, about: &About) -> Result<Answer, CallError> {
+        let Outgoing { method, url, body, by } = outgoing;
         let bucket = Bucket::of(&method);
         let not_sent = |failure, message| CallError {
             error: about.error(failure, String::new(), message),

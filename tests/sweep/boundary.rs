@@ -1,7 +1,6 @@
 //! Where the operator ends and the network begins: every call is counted and may meet a fault, and
 //! what is sent is judged.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -10,24 +9,21 @@ use azure_sim::config::Timings;
 use azure_sim::{Config, InProcess};
 use bytes::Bytes;
 use http::{Request, Response};
-use rand::rngs::SmallRng;
-use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
 use testkit::fake_kubernetes::FakeKubernetes;
 use testkit::kube_client::{AnswerBody, whole};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::calls::Calls;
 use crate::circumstances::Circumstances;
-use crate::fault::{BRIEF, Fault, OUTAGE, RetryAfter};
+use crate::fault::{Fault, RetryAfter};
 use crate::judge;
 use crate::stage::LINKS;
-use crate::wire::{Bucket, answer, bucket, error, is_write, label, retry_after, unknown_words, written_parent};
+use crate::wire::{bucket, error, is_write, label, written_parent};
 
 /// Where requests to Azure go.
 pub const ENDPOINT: &str = "https://azure.test";
-/// How late a late effect comes: within ARM's own limit of 60 s (assumption A1).
-const LATE: Duration = Duration::from_secs(55);
 
 /// The other side of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,105 +43,6 @@ impl fmt::Display for Broken {
 }
 
 impl std::error::Error for Broken {}
-
-/// Which calls meet a fault.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Strike {
-    #[default]
-    Never,
-    /// The call of this number, and as many after it as are left.
-    At { call: usize, times: usize, fault: Fault },
-    /// One write in four and one read in sixteen, each time with a fault of any kind.
-    Random,
-}
-
-/// One side refuses everything, or cannot be reached.
-#[derive(Debug, Clone, Copy)]
-struct Outage {
-    side: Side,
-    until: Instant,
-    forbidden: bool,
-}
-
-pub struct Calls {
-    pub count: usize,
-    strike: Strike,
-    /// What was struck last, and how often anything was.
-    pub struck: Option<String>,
-    pub strikes: usize,
-    pub log: Vec<String>,
-    pub problems: Vec<String>,
-    /// Writes to either side, and Events.
-    pub writes: usize,
-    pub events: usize,
-    /// Until when the process may not send what falls into a bucket of ARM's.
-    closed: BTreeMap<Bucket, Instant>,
-    outage: Option<Outage>,
-    /// When somebody tore an object away, by uid.
-    pub torn: BTreeMap<String, Instant>,
-    /// When somebody else last had a hand in a link or connection, by its id.
-    pub touched: BTreeMap<String, Instant>,
-    /// Writes that are on their way, by the SignalR or vault that they are about.
-    flying: BTreeSet<String>,
-    /// Whose marker the last PUT of a link bore.
-    pub writers: BTreeMap<String, String>,
-    dice: SmallRng,
-    /// Requests of this kind that Azure refuses, with status and code, until people relent.
-    pub refused: Option<(&'static str, u16, &'static str)>,
-}
-
-impl Calls {
-    fn new(circumstances: Circumstances) -> Self {
-        Self {
-            count: 0,
-            strike: circumstances.strike,
-            struck: None,
-            strikes: 0,
-            log: Vec::new(),
-            problems: Vec::new(),
-            writes: 0,
-            events: 0,
-            closed: BTreeMap::new(),
-            outage: None,
-            torn: BTreeMap::new(),
-            touched: BTreeMap::new(),
-            flying: BTreeSet::new(),
-            writers: BTreeMap::new(),
-            dice: SmallRng::seed_from_u64(circumstances.seed),
-            refused: None,
-        }
-    }
-
-    /// Whether the fault is yet to come.
-    pub fn may_strike(&self) -> bool {
-        self.strike != Strike::Never
-    }
-
-    /// No fault comes any more.
-    pub fn disarm(&mut self) {
-        self.strike = Strike::Never;
-    }
-
-    /// Whether somebody tore the object away within the last seconds: what was read of it before may
-    /// be acted on for a moment (R6).
-    pub fn just_torn(&self, uid: &str) -> bool {
-        self.torn.get(uid).is_some_and(|at| at.elapsed() <= FRESH)
-    }
-
-    /// Whether somebody else had a hand in a link or connection within this time: what the operator
-    /// read before is that much behind.
-    pub fn just_touched(&self, id: &str, within: Duration) -> bool {
-        self.touched.get(&id.to_ascii_lowercase()).is_some_and(|at| at.elapsed() <= within)
-    }
-
-    /// Whether a fault that lasts has not ended.
-    pub fn lasts(&self) -> bool {
-        self.outage.is_some_and(|outage| outage.until > Instant::now())
-    }
-}
-
-/// What authorises a write was read at most this long before (R6).
-pub const FRESH: Duration = Duration::from_secs(5);
 
 /// Both sides, and the network before them.
 pub struct Boundary {
@@ -245,19 +142,8 @@ impl Boundary {
         cache.shown.iter().for_each(visit);
     }
 
-    /// A new process knows nothing of gates.
-    pub fn restarted(&self) {
-        self.calls().closed.clear();
-    }
-
-    /// Whether faults strike at random now.
-    pub fn dice<T>(&self, roll: impl FnOnce(&mut SmallRng) -> T) -> Option<T> {
-        let mut calls = self.calls();
-        (calls.strike == Strike::Random).then(|| roll(&mut calls.dice))
-    }
-
     /// The request reaches its goal.
-    fn apply(&self, side: Side, request: &Request<Bytes>) -> Response<Bytes> {
+    pub fn apply(&self, side: Side, request: &Request<Bytes>) -> Response<Bytes> {
         match side {
             Side::Kubernetes => judge::kubernetes(self, request, || self.kubernetes.handle(request)),
             Side::Azure => match self.calls().refused {
@@ -272,53 +158,28 @@ impl Boundary {
         let (write, event) = (is_write(request, &label), label.ends_with(" events"));
         // With one object its name says nothing.
         let what = if self.slow { format!("{label} {}", request.uri().path()) } else { label };
-        let mut calls = self.calls();
-        let number = calls.count;
-        calls.count += 1;
-        calls.writes += usize::from(write);
-        calls.events += usize::from(event);
-        let strike = calls.strike;
-        let fault = match strike {
-            Strike::Random if calls.dice.random_ratio(1, if write { 4 } else { 16 }) => {
-                // A panic in a watch of kube's ends the process, which is a crash.
-                let fault = Fault::any(&mut calls.dice);
-                Some(fault).filter(|fault| fault.strikes(side) && (side, *fault) != (Side::Kubernetes, Fault::Panic))
+        let (number, fault) = self.calls().next(side, write);
+        self.calls().events += usize::from(event);
+        match fault {
+            None => self.note(format!("call {number}: {what}")),
+            Some(fault) => {
+                self.note(format!("call {number}: {what} meets {fault}"));
+                self.calls().struck = Some(what);
             }
-            Strike::At { call, times, fault } if call <= number => {
-                let again = Strike::At { call: number + 1, times: times - 1, fault };
-                calls.strike = if times > 1 { again } else { Strike::Never };
-                Some(fault).filter(|fault| fault.strikes(side))
-            }
-            _ => None,
-        };
-        if let Some(fault) = fault {
-            calls.struck = Some(what.clone());
-            calls.strikes += 1;
-            drop(calls);
-            self.note(format!("call {number}: {what} meets {fault}"));
-        } else {
-            drop(calls);
-            self.note(format!("call {number}: {what}"));
         }
         fault
     }
 
-    /// Whether this side cannot be reached.
-    pub fn is_away(&self, side: Side) -> bool {
-        self.calls().outage.is_some_and(|outage| outage.side == side && outage.until > Instant::now())
-    }
-
     /// What an outage makes of a call to this side.
-    fn outage(&self, side: Side) -> Option<Result<Response<Bytes>, Broken>> {
-        let outage = self.calls().outage.filter(|outage| outage.side == side && outage.until > Instant::now())?;
+    pub fn outage(&self, side: Side) -> Option<Result<Response<Bytes>, Broken>> {
+        let outage = self.calls().outage(side)?;
         let code = if side == Side::Azure { "AuthorizationFailed" } else { "Forbidden" };
         Some(if outage.forbidden { Ok(error(side, 403, code)) } else { Err(Broken) })
     }
 
     /// S13: nothing is sent before the time that ARM asked for has passed, up to ten minutes.
     fn gate(&self, request: &Request<Bytes>) {
-        let early = |bucket| self.calls().closed.get(&bucket).is_some_and(|until| *until > Instant::now());
-        if let Some(bucket) = bucket(request).filter(|bucket| early(*bucket)) {
+        if let Some(bucket) = bucket(request).filter(|bucket| self.calls().is_closed(*bucket)) {
             self.problem(format!("S13: {bucket:?} was sent before Retry-After had passed"));
         }
     }
@@ -326,11 +187,9 @@ impl Boundary {
     /// The process has been told to wait.
     fn close(&self, request: &Request<Bytes>, fault: Option<Fault>) {
         let Some(Fault::Throttled(RetryAfter::Seconds(after) | RetryAfter::Date(after))) = fault else { return };
-        // A date has whole seconds only.
-        let after = Duration::from_secs(after.min(600)) - Duration::from_secs(1);
         if let Some(bucket) = bucket(request) {
-            let until = Instant::now() + after;
-            self.calls().closed.entry(bucket).and_modify(|old| *old = until.max(*old)).or_insert(until);
+            // A date has whole seconds only.
+            self.calls().close(bucket, Duration::from_secs(after.min(600)) - Duration::from_secs(1));
         }
     }
 
@@ -346,8 +205,8 @@ impl Boundary {
     /// On the way to the other side, or back.
     pub async fn travel(&self) {
         if self.slow {
-            let wait = self.calls().dice.random_range(5..800);
-            tokio::time::sleep(Duration::from_millis(wait)).await;
+            let wait = self.calls().travel();
+            tokio::time::sleep(wait).await;
         }
     }
 
@@ -393,93 +252,4 @@ impl Boundary {
             Some(fault) => self.meet(fault, Side::Kubernetes, request).await.map(|answer| answer.map(whole)),
         }
     }
-
-    async fn meet(
-        self: Arc<Self>,
-        fault: Fault,
-        side: Side,
-        request: Request<Bytes>,
-    ) -> Result<Response<Bytes>, Broken> {
-        match fault {
-            Fault::CrashBefore => self.crash().await,
-            Fault::CrashAfter => {
-                self.apply(side, &request);
-                self.crash().await
-            }
-            Fault::Reset { applied } => {
-                if applied {
-                    self.apply(side, &request);
-                }
-                Err(Broken)
-            }
-            Fault::Hang { applied } => {
-                if applied {
-                    self.apply(side, &request);
-                }
-                std::future::pending().await
-            }
-            Fault::Late => {
-                let this = self.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(LATE).await;
-                    let status = this.apply(side, &request).status();
-                    this.note(format!(
-                        "the late {} {} has its effect: {status}",
-                        request.method(),
-                        request.uri().path()
-                    ));
-                });
-                std::future::pending().await
-            }
-            Fault::Status { status, code, applied } => {
-                if applied {
-                    self.apply(side, &request);
-                }
-                Ok(error(side, status, code))
-            }
-            Fault::Throttled(after) => {
-                let mut refusal = error(side, 429, "TooManyRequests");
-                if let Some(after) = retry_after(after) {
-                    refusal.headers_mut().insert("retry-after", after.parse().unwrap());
-                }
-                Ok(refusal)
-            }
-            Fault::Garbage { body, .. } => {
-                self.apply(side, &request);
-                Ok(answer(200).body(Bytes::from_static(body.as_bytes())).unwrap())
-            }
-            Fault::Panic => panic!("{PANIC}"),
-            Fault::UnknownWords => Ok(self.apply(side, &request).map(unknown_words)),
-            Fault::Lagging => {
-                let past = self.past(&request);
-                Ok(past.unwrap_or_else(|| self.apply(side, &request)))
-            }
-            Fault::Wiped | Fault::Forged => {
-                self.meddle(fault == Fault::Forged);
-                Ok(self.apply(side, &request))
-            }
-            Fault::Deleted => {
-                self.kubernetes.objects(LINKS).iter().for_each(|object| self.delete(object));
-                Ok(self.apply(side, &request))
-            }
-            Fault::Recreated => {
-                self.kubernetes.objects(LINKS).iter().for_each(|object| self.recreate(object));
-                Ok(self.apply(side, &request))
-            }
-            Fault::Away(_) | Fault::Forbidden => {
-                let forbidden = fault == Fault::Forbidden;
-                let lasts = if self.slow { BRIEF } else { OUTAGE };
-                self.calls().outage = Some(Outage { side, until: Instant::now() + lasts, forbidden });
-                self.outage(side).unwrap_or(Err(Broken))
-            }
-        }
-    }
-
-    async fn crash<T>(&self) -> T {
-        self.crashed.notify_one();
-        std::future::pending().await
-    }
 }
-
-/// What a panic of the test says, so that nobody takes it for a real one.
-pub const PANIC: &str = "a fault of the test";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::boundary::Strike;
+use crate::calls::Strike;
 
 /// What a whole run is like.
 #[derive(Debug, Clone, Copy, Default)]

@@ -12,7 +12,8 @@ use signalr_private_link_core::Reason;
 use signalr_private_link_core::marker::{ApprovalRecord, Marker};
 use signalr_private_link_operator::api::{FINALIZER, RECREATE_ANNOTATION};
 
-use crate::boundary::{Boundary, ENDPOINT, FRESH};
+use crate::boundary::{Boundary, ENDPOINT};
+use crate::calls::FRESH;
 use crate::stage::{self, LINKS};
 
 /// How long Azure takes at most to remove a connection.

@@ -9,12 +9,14 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod boundary;
+mod calls;
 mod circumstances;
 mod clusters;
 mod crowd;
 mod fault;
 mod judge;
 mod life;
+mod meet;
 mod people;
 mod process;
 mod rows;

@@ -104,7 +104,7 @@ impl Wires {
         let tokens = TokenSource::new(Box::new(make), scope, Arc::new(Mutex::new(None)));
         let endpoint = ENDPOINT.parse().unwrap();
         let arm = Arc::new(ArmClient::new(Wire(boundary.clone()), endpoint, tokens, metrics.clone()));
-        boundary.restarted();
+        boundary.calls().restarted();
         Self { client, arm, metrics }
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
-use rand::RngExt as _;
 use testkit::fake_kubernetes::Watch;
 use testkit::kube_client::{self, AnswerBody, in_pieces};
 
@@ -47,10 +46,10 @@ impl Boundary {
     }
 
     fn mishap(&self) -> Option<Mishap> {
-        if self.is_away(Side::Kubernetes) {
+        if self.outage(Side::Kubernetes).is_some() {
             return Some(Mishap::Broken);
         }
-        let rolled = self.dice(|dice| dice.random_range(0..MISHAPS.len() * ONE_IN))?;
+        let rolled = self.calls().roll(0..MISHAPS.len() * ONE_IN)?;
         MISHAPS.get(rolled).copied()
     }
 }

@@ -2,7 +2,6 @@
 
 use azure_sim::clock;
 use azure_sim::world::Opener;
-use rand::RngExt as _;
 use serde_json::{Value, json};
 use signalr_private_link_operator::api::RECREATE_ANNOTATION;
 use testkit::azure;
@@ -59,8 +58,7 @@ impl Crowd {
 
     /// People do something, or nothing, while faults strike.
     pub(super) fn act(&mut self) {
-        let Some(rolled) = self.boundary().dice(|dice| dice.random_range(0..MEMBERS.len() * ACTS.len() * ONE_IN))
-        else {
+        let Some(rolled) = self.boundary().calls().roll(0..MEMBERS.len() * ACTS.len() * ONE_IN) else {
             return;
         };
         let member = MEMBERS[rolled % MEMBERS.len()];
@@ -77,7 +75,7 @@ impl Crowd {
             }
             Act::AskToLook => self.annotate(&object, "reconcile.fluxcd.io/requestedAt"),
             Act::Change => {
-                let minutes = self.boundary().dice(|dice| dice.random_range(10..15)).unwrap_or(10);
+                let minutes = self.boundary().calls().roll(10..15).unwrap_or(10);
                 let body = json!({"spec": {"syncPeriod": format!("{minutes}m")}});
                 self.boundary().people("PATCH", &stage::path_of(&object), &body);
             }

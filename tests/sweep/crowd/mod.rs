@@ -20,7 +20,8 @@ use signalr_private_link_core::marker::Marker;
 use testkit::scene::condition;
 use tokio::time::Instant;
 
-use crate::boundary::{Boundary, Strike};
+use crate::boundary::Boundary;
+use crate::calls::Strike;
 use crate::circumstances::Circumstances;
 use crate::judge;
 use crate::process::processes;
