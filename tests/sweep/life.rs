@@ -35,6 +35,8 @@ pub struct Life {
     /// Actions taken and calls made, by name.
     pub labels: BTreeSet<&'static str>,
     pub log: Vec<String>,
+    /// What the last process shows of itself.
+    pub metrics: String,
 }
 
 /// Azure's order of events, with fewer polls of the same state than its real times would give.
@@ -129,6 +131,7 @@ pub async fn live(scenario: &Scenario, circumstances: Circumstances) -> Life {
         struck,
         problems: std::mem::take(&mut calls_made.problems),
         labels: world.labels,
+        metrics: world.process.metrics.encode().unwrap_or_default(),
         log: std::mem::take(&mut calls_made.log),
     }
 }

@@ -104,6 +104,20 @@ fn no_action_and_no_call_is_forgotten() {
     assert!(forgotten.is_empty() || !all, "no scenario has these actions or calls: {forgotten:?}");
 }
 
+/// A life's gauge of links that belong to no object.
+fn orphans(name: &str) -> Option<String> {
+    let (_, life) = all_in_peace().1.iter().find(|(scenario, _)| scenario.name == name)?;
+    life.metrics.lines().find_map(|line| line.strip_prefix("signalr_private_link_orphaned_links ")).map(str::to_owned)
+}
+
+#[test]
+fn links_of_objects_that_are_gone_are_counted() {
+    if std::env::var_os("SCENARIO").is_none() {
+        assert_eq!(orphans("link_of_an_object_that_is_gone").as_deref(), Some("1"));
+        assert_eq!(orphans("manual_life").as_deref(), Some("0"));
+    }
+}
+
 /// Azure's calls and the writes of the object, from the manifest to Ready.
 #[test]
 fn one_link_costs_at_most_7_kubernetes_writes_and_few_calls() {
