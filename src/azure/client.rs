@@ -82,8 +82,9 @@ pub enum Fate {
     NotApplied,
     /// It may have reached its goal: the answer was lost, late or a 5xx.
     Unknown,
-    /// It was not sent, for what authorises it had become too old.
-    TooLate,
+    /// It had no effect, and is to be decided on anew: what authorises it had become too old, or an old
+    /// token was refused and another one is asked for.
+    Anew,
 }
 
 /// A request that is about to be made.
@@ -165,12 +166,16 @@ impl ArmClient {
         Ok((parse(&answer, about)?, answer.date))
     }
 
-    /// One attempt to read.
+    /// One attempt to read, and one more if the token was refused for its age (R5).
     ///
     /// # Errors
     /// Typed; a status of 300 and more is one, for redirects are not followed.
     pub(super) async fn read(&self, url: Url, about: &About) -> Result<Answer, CallError> {
-        self.send(Outgoing { method: Method::GET, url, body: None, by: None }, about).await
+        let outgoing = || Outgoing { method: Method::GET, url: url.clone(), body: None, by: None };
+        match self.send(outgoing(), about).await {
+            Err(CallError { fate: Fate::Anew, .. }) => self.send(outgoing(), about).await,
+            other => other,
+        }
     }
 
     /// One attempt to write, which is not sent after `by`: what authorises it would be too old (R6).
@@ -213,7 +218,7 @@ impl ArmClient {
         }
         if by.is_some_and(|by| by < Instant::now()) {
             let why = "what had to be read and asked for before took too long; nothing was sent";
-            return Err(CallError { fate: Fate::TooLate, ..not_sent(Failure::Transient, why.into()) });
+            return Err(CallError { fate: Fate::Anew, ..not_sent(Failure::Transient, why.into()) });
         }
         let reads = method == Method::GET;
         let mut request =
@@ -254,15 +259,21 @@ impl ArmClient {
             }
             failure = Failure::Throttled(Some(closed));
         }
+        let mut fate = Fate::NotApplied;
+        if !reads && matches!(failure, Failure::Transient | Failure::Unexpected) {
+            fate = Fate::Unknown;
+        }
         if failure == Failure::Unauthorized {
             self.tokens.refuse(&token).await;
+            if token.is_old() {
+                fate = Fate::Anew;
+            }
         }
-        let unknown = !reads && matches!(failure, Failure::Transient | Failure::Unexpected);
         let mut error = about.error(failure, code, message);
         if failure == Failure::Forbidden {
             error.caller = token.object_id();
         }
-        Err(CallError { error, fate: if unknown { Fate::Unknown } else { Fate::NotApplied } })
+        Err(CallError { error, fate })
     }
 }
 
@@ -280,115 +291,4 @@ pub(super) fn parse<T: DeserializeOwned>(answer: &Answer, about: &About) -> Resu
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
-
-    use super::*;
-    use crate::azure::cloud::{CloudSettings, CredentialKind};
-
-    #[test]
-    fn tokens_go_to_the_configured_host_only() {
-        let endpoint = Url::parse("https://management.azure.com/").unwrap();
-        let settings = CloudSettings {
-            arm: endpoint.clone(),
-            authority: Url::parse("https://login.microsoftonline.com/").unwrap(),
-            scope: "https://management.azure.com/.default".into(),
-            ca_file: None,
-            credential: CredentialKind::ManagedIdentity,
-        };
-        let http = crate::azure::http_client(&settings).unwrap();
-        let tokens = crate::azure::token_source(&settings, &http).unwrap();
-        let client = ArmClient::new(http, endpoint, tokens, Arc::default());
-        let about = About {
-            doing: String::new(),
-            action: "",
-            scope: String::new(),
-            subscription: String::new(),
-            call: CallKind::GetLink,
-        };
-        for good in ["https://management.azure.com/x", "https://westeurope.management.azure.com/x?y=z"] {
-            assert!(client.pinned(good, &about).is_ok(), "{good}");
-        }
-        for bad in [
-            "http://management.azure.com/x",
-            "https://management.azure.com:8443/x",
-            "https://management.azure.com.attacker.example/x",
-            "https://attackermanagement.azure.com/x",
-            "https://attacker.example/management.azure.com",
-            "https://management.azure.com@attacker.example/x",
-            "https://attacker.example#.management.azure.com",
-            "//attacker.example/x",
-            "/relative",
-            "",
-        ] {
-            assert!(client.pinned(bad, &about).is_err(), "{bad}");
-        }
-    }
-
-    /// A token that takes its time.
-    #[derive(Debug)]
-    struct Slow(Duration);
-
-    #[async_trait::async_trait]
-    impl TokenCredential for Slow {
-        async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
-            tokio::time::sleep(self.0).await;
-            let expires = std::time::SystemTime::now() + Duration::from_secs(86_400);
-            Ok(AccessToken::new("token".to_owned(), expires.into()))
-        }
-    }
-
-    /// Asks everybody to wait, and counts.
-    struct Wait(Arc<AtomicUsize>);
-
-    #[async_trait::async_trait]
-    impl Transport for Wait {
-        async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, Lost> {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            let answer = http::Response::builder().status(429).header("retry-after", "100");
-            Ok(answer.body(Bytes::new()).unwrap())
-        }
-    }
-
-    fn slow(token: Duration) -> (ArmClient, Arc<AtomicUsize>, Url, About) {
-        let sent = Arc::new(AtomicUsize::new(0));
-        let make = move || -> anyhow::Result<Arc<dyn TokenCredential>> { Ok(Arc::new(Slow(token))) };
-        let tokens = TokenSource::new(Box::new(make), String::new(), Arc::new(Mutex::new(None)));
-        let endpoint = Url::parse("https://azure.test").unwrap();
-        let client = ArmClient::new(Wait(sent.clone()), endpoint.clone(), tokens, Arc::default());
-        let about = About {
-            doing: String::new(),
-            action: "",
-            scope: String::new(),
-            subscription: "s".into(),
-            call: CallKind::GetLink,
-        };
-        (client, sent, endpoint, about)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nothing_is_sent_through_a_gate_that_closed_while_the_token_took_its_time() {
-        let (client, sent, url, about) = slow(Duration::from_secs(3));
-        let (first, second) = futures::future::join(client.read(url.clone(), &about), client.read(url, &about)).await;
-        for answer in [first, second] {
-            assert_eq!(answer.unwrap_err().error.failure, Failure::Throttled(Some(Duration::from_secs(100))));
-        }
-        assert_eq!(sent.load(Ordering::Relaxed), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nothing_is_written_when_the_token_took_longer_than_the_reads_are_good_for() {
-        let (client, sent, url, about) = slow(Duration::from_secs(6));
-        let by = Instant::now() + Duration::from_secs(5);
-        let refused = client.write(Method::PUT, url.clone(), None, &about, by).await.unwrap_err();
-        assert_eq!(refused.fate, Fate::TooLate);
-        assert_eq!(sent.load(Ordering::Relaxed), 0);
-        // The token is there by now.
-        let by = Instant::now() + Duration::from_secs(5);
-        client.write(Method::PUT, url, None, &about, by).await.unwrap_err();
-        assert_eq!(sent.load(Ordering::Relaxed), 1);
-    }
-}
+mod tests;

@@ -18,6 +18,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use signalr_private_link_core::message::safe;
 use signalr_private_link_core::resource_id::is_guid;
+use tokio::time::Instant;
 
 use super::client::DEADLINE;
 use super::cloud::{CloudSettings, CredentialKind};
@@ -26,11 +27,15 @@ use super::transport::EntraTransport;
 /// A token is renewed when less than this is left of it.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
 
+/// A token that was issued so recently is not refused for its age.
+const YOUNG: Duration = Duration::from_secs(60);
+
 /// A bearer token. It has neither `Debug` output nor `Display`.
 #[derive(Clone)]
 pub struct Token {
     secret: Arc<str>,
     expires: SystemTime,
+    since: Instant,
 }
 
 impl Token {
@@ -49,6 +54,12 @@ impl Token {
         let payload = URL_SAFE_NO_PAD.decode(self.secret.split('.').nth(1)?).ok()?;
         let claims: Claims = serde_json::from_slice(&payload).ok()?;
         is_guid(&claims.oid).then(|| claims.oid.into())
+    }
+
+    /// Whether ARM may refuse it for its age: it was revoked, or a clock is wrong. One that was just
+    /// issued is refused for what it is.
+    pub(super) fn is_old(&self) -> bool {
+        self.since.elapsed() > YOUNG
     }
 
     fn valid_for(&self, at_least: Duration) -> bool {
@@ -153,7 +164,11 @@ impl TokenSource {
         let answer = tokio::time::timeout(DEADLINE, source.get_token(&scopes, None)).await;
         let said = || self.refusal.lock().ok().and_then(|r| r.clone());
         match answer {
-            Ok(Ok(token)) => Ok(Token { secret: token.token.secret().into(), expires: token.expires_on.into() }),
+            Ok(Ok(token)) => Ok(Token {
+                secret: token.token.secret().into(),
+                expires: token.expires_on.into(),
+                since: Instant::now(),
+            }),
             Ok(Err(error)) => {
                 // A credential that failed may hold a stale secret or file: make it anew.
                 *credential = None;

@@ -110,7 +110,7 @@ fn failed(call: CallError) -> Outcome {
     match call.fate {
         Fate::Unknown => Outcome::Unknown(call.error),
         Fate::NotApplied => Outcome::NotApplied(call.error),
-        Fate::TooLate => Outcome::Changed(call.error.message.into()),
+        Fate::Anew => Outcome::Changed(call.error.message.into()),
     }
 }
 
