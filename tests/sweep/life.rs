@@ -14,6 +14,7 @@ use strum::VariantArray as _;
 use tokio::time::Instant;
 
 use crate::boundary::Boundary;
+use crate::calls::Strike;
 use crate::circumstances::Circumstances;
 use crate::judge;
 use crate::process::Process;
@@ -60,6 +61,9 @@ const MOST: usize = 1_000;
 const AFTERMATH: Duration = Duration::from_secs(300);
 /// By then the object has said what the aftermath changed.
 const SETTLING: usize = 5;
+
+/// Passes that change nothing, at rest.
+const QUIET: usize = 100;
 
 /// What a watch would tell the controller about.
 type Version = (Value, Value, Value);
@@ -316,6 +320,15 @@ impl World<'_> {
         if wrote || self.all_pass().await {
             boundary.problem("one more pass wrote something");
         }
+        // In peace a hundred passes, and an hour and a half, change nothing either.
+        let peace = if self.circumstances.strike == Strike::Never { QUIET } else { 0 };
+        for _ in 0..peace {
+            tokio::time::sleep(LOOK * 2).await;
+            if self.all_pass().await {
+                boundary.problem("something was written at rest");
+                break;
+            }
+        }
         if let Err(why) = (self.scenario.expected)(&self.stage) {
             boundary.problem(format!("it did not stay so: {why}"));
         }
@@ -324,15 +337,19 @@ impl World<'_> {
         }
     }
 
-    /// One pass over every object; whether anything was written.
+    /// One pass over every object; whether anything was written, or an Event made.
     async fn all_pass(&mut self) -> bool {
         let boundary = self.boundary().clone();
-        let before = boundary.calls().writes;
+        let said = || {
+            let calls = boundary.calls();
+            (calls.writes, calls.events)
+        };
+        let before = said();
         for key in self.there().into_keys() {
             boundary.note(format!("one more pass over {key}"));
             reconcile::pass(&self.process.context, &key).await;
         }
-        boundary.calls().writes != before
+        said() != before
     }
 
     /// What the process has done so far, from its own metrics.
