@@ -80,8 +80,9 @@ impl Crowd {
                 self.boundary().people("PATCH", &stage::path_of(&object), &body);
             }
             Act::DeleteLink => {
+                let connections = self.own_connections(&id);
                 self.azure("/links/delete", &id, &json!({"id": id}));
-                self.own_connections(&id).iter().for_each(|connection| self.touched(connection));
+                connections.iter().for_each(|connection| self.touched(connection));
             }
             Act::Reject | Act::Remove => {
                 let path = if matches!(act, Act::Reject) { "/connections/reject" } else { "/connections/remove" };
