@@ -18,8 +18,9 @@ use crate::stage::{self, LINKS};
 
 /// How long Azure takes at most to remove a connection.
 const REMOVAL: Duration = Duration::from_secs(20);
-/// How long a pass may take from its first read to its last word: some calls of 20 s.
-const PASS: Duration = Duration::from_secs(60);
+/// How far behind its last word may be: a pass takes some calls of 20 s, and the word itself may come
+/// late.
+const PASS: Duration = Duration::from_secs(150);
 
 fn marker(link: &Link) -> Option<Marker> {
     Marker::parse(link.message.as_deref()?)
