@@ -20,7 +20,7 @@ use crate::circumstances::Circumstances;
 use crate::fault::{Fault, RetryAfter};
 use crate::judge;
 use crate::stage::LINKS;
-use crate::wire::{bucket, error, is_write, label, written_parent};
+use crate::wire::{bucket, effect, error, label, written_parent};
 
 /// Where requests to Azure go.
 pub const ENDPOINT: &str = "https://azure.test";
@@ -155,11 +155,10 @@ impl Boundary {
 
     fn count(&self, side: Side, request: &Request<Bytes>) -> Option<Fault> {
         let label = label(side, request);
-        let (write, event) = (is_write(request, &label), label.ends_with(" events"));
+        let effect = effect(request, &label);
         // With one object its name says nothing.
         let what = if self.slow { format!("{label} {}", request.uri().path()) } else { label };
-        let (number, fault) = self.calls().next(side, write);
-        self.calls().events += usize::from(event);
+        let (number, fault) = self.calls().next(side, effect);
         match fault {
             None => self.note(format!("call {number}: {what}")),
             Some(fault) => {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::boundary::Side;
 use crate::circumstances::Circumstances;
 use crate::fault::Fault;
-use crate::wire::Bucket;
+use crate::wire::{Bucket, Effect};
 
 /// Which calls meet a fault.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,16 +42,17 @@ pub struct Calls {
     pub strikes: usize,
     pub log: Vec<String>,
     pub problems: Vec<String>,
-    /// Writes to either side, and Events.
+    /// Writes to either side.
     pub writes: usize,
-    pub events: usize,
+    /// Requests that make or count an Event.
+    events: usize,
     /// Until when the process may not send what falls into a bucket of ARM's.
     closed: BTreeMap<Bucket, Instant>,
     outage: Option<Outage>,
     /// When somebody tore an object away, by uid.
     pub torn: BTreeMap<String, Instant>,
     /// When somebody else last had a hand in a link or connection, by its id.
-    pub touched: BTreeMap<String, Instant>,
+    touched: BTreeMap<String, Instant>,
     /// Writes that are on their way, by the SignalR or vault that they are about.
     pub flying: BTreeSet<String>,
     /// Whose marker the last PUT of a link bore.
@@ -99,6 +100,11 @@ impl Calls {
         self.torn.get(uid).is_some_and(|at| at.elapsed() <= FRESH)
     }
 
+    /// Somebody else has a hand in a link or connection.
+    pub fn touch(&mut self, id: &str) {
+        self.touched.insert(id.to_ascii_lowercase(), Instant::now());
+    }
+
     /// Whether somebody else had a hand in a link or connection within this time: what the operator
     /// read before is that much behind.
     pub fn just_touched(&self, id: &str, within: Duration) -> bool {
@@ -110,11 +116,17 @@ impl Calls {
         self.outage.is_some_and(|outage| outage.until > Instant::now())
     }
 
+    /// What was said so far: writes to either side, and Events.
+    pub fn said(&self) -> (usize, usize) {
+        (self.writes, self.events)
+    }
+
     /// The fault that the next call meets, and that call's number.
-    pub fn next(&mut self, side: Side, write: bool) -> (usize, Option<Fault>) {
-        let number = self.count;
+    pub fn next(&mut self, side: Side, effect: Effect) -> (usize, Option<Fault>) {
+        let (number, write) = (self.count, effect == Effect::Write);
         self.count += 1;
         self.writes += usize::from(write);
+        self.events += usize::from(effect == Effect::Event);
         let fault = match self.strike {
             Strike::Random if self.dice.random_ratio(1, if write { 4 } else { 16 }) => {
                 // A panic in a watch of kube's ends the process, which is a crash.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use azure_sim::Config;
 use serde_json::Value;
-use signalr_private_link_core::marker::Marker;
 use testkit::scene::message;
 
 use crate::boundary::Boundary;
 use crate::circumstances::Circumstances;
+use crate::judge;
 use crate::process::processes;
 use crate::scenarios::ONE;
 use crate::stage::{NAMESPACE, Stage};
@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The uid in the link's marker.
 fn writer(stage: &Stage) -> Option<String> {
-    Marker::parse(stage.link(ONE)?.message.as_deref()?).map(|marker| marker.uid)
+    judge::marker(&stage.link(ONE)?).map(|marker| marker.uid)
 }
 
 /// The two, and everybody whose marker the link ever bore.

@@ -22,7 +22,8 @@ const REMOVAL: Duration = Duration::from_secs(20);
 /// late.
 const PASS: Duration = Duration::from_secs(150);
 
-fn marker(link: &Link) -> Option<Marker> {
+/// The marker in a link's message.
+pub fn marker(link: &Link) -> Option<Marker> {
     Marker::parse(link.message.as_deref()?)
 }
 

@@ -340,16 +340,12 @@ impl World<'_> {
     /// One pass over every object; whether anything was written, or an Event made.
     async fn all_pass(&mut self) -> bool {
         let boundary = self.boundary().clone();
-        let said = || {
-            let calls = boundary.calls();
-            (calls.writes, calls.events)
-        };
-        let before = said();
+        let before = boundary.calls().said();
         for key in self.there().into_keys() {
             boundary.note(format!("one more pass over {key}"));
             reconcile::pass(&self.process.context, &key).await;
         }
-        said() != before
+        boundary.calls().said() != before
     }
 
     /// What the process has done so far, from its own metrics.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use tokio::time::Instant;
 
 use crate::boundary::{Boundary, Broken, Side};
 use crate::fault::{BRIEF, Fault, OUTAGE};
@@ -50,7 +49,7 @@ impl Boundary {
                     tokio::time::sleep(LATE).await;
                     let status = this.apply(side, &request).status();
                     // Nobody could know that it would be now.
-                    this.calls().touched.insert(request.uri().path().to_ascii_lowercase(), Instant::now());
+                    this.calls().touch(request.uri().path());
                     this.note(format!(
                         "the late {} {} has its effect: {status}",
                         request.method(),

@@ -53,7 +53,7 @@ impl Boundary {
         self.people("PATCH", &path, &json!({"metadata": {"finalizers": null}}));
         self.people("DELETE", &path, &json!({}));
         let again = json!({"metadata": {"name": metadata["name"]}, "spec": object["spec"]});
-        self.people("POST", path.rsplit_once('/').unwrap().0, &again);
+        self.people("POST", &stage::siblings_of(object), &again);
     }
 
     /// What was read of the object before may be acted on for a moment (R6).

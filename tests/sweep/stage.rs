@@ -34,21 +34,22 @@ pub fn named(path: &str) -> Option<(&str, &str)> {
     }
 }
 
+fn objects_path(namespace: &str) -> String {
+    format!("{GROUP}/namespaces/{namespace}/{LINKS}")
+}
+
+fn object_path(name: &str) -> String {
+    format!("{}/{name}", objects_path(NAMESPACE))
+}
+
+/// Where the objects of an object's namespace are.
+pub fn siblings_of(object: &Value) -> String {
+    objects_path(object["metadata"]["namespace"].as_str().unwrap_or_default())
+}
+
 /// Where an object is.
 pub fn path_of(object: &Value) -> String {
-    let metadata = &object["metadata"];
-    let (namespace, name) = (metadata["namespace"].as_str(), metadata["name"].as_str());
-    format!("{GROUP}/namespaces/{}/{LINKS}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())
-}
-
-/// Where the links are.
-pub fn objects_path() -> String {
-    format!("{GROUP}/namespaces/{NAMESPACE}/{LINKS}")
-}
-
-/// Where a link is.
-pub fn object_path(name: &str) -> String {
-    format!("{}/{name}", objects_path())
+    format!("{}/{}", siblings_of(object), object["metadata"]["name"].as_str().unwrap_or_default())
 }
 
 pub struct Stage(pub Arc<Boundary>);
@@ -92,7 +93,7 @@ impl Stage {
     }
 
     fn post(&self, object: &Value) {
-        self.kubernetes("POST", &objects_path(), object);
+        self.kubernetes("POST", &siblings_of(object), object);
     }
 
     pub fn create(&self, name: &str, spec: Value) {

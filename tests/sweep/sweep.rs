@@ -45,7 +45,7 @@ pub fn say(line: &str) {
 }
 
 /// Whether the environment chooses this, or nothing.
-pub fn chosen(variable: &str, name: &str) -> bool {
+fn chosen(variable: &str, name: &str) -> bool {
     std::env::var(variable).map_or(true, |wanted| wanted == name)
 }
 

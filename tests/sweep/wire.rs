@@ -66,8 +66,20 @@ pub fn answer(status: u16) -> http::response::Builder {
     Response::builder().status(status).header("content-type", "application/json").header("date", date)
 }
 
-pub fn is_write(request: &Request<Bytes>, what: &str) -> bool {
-    request.method() != Method::GET && !what.ends_with("token") && !what.ends_with(" events")
+/// What a request leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    None,
+    Write,
+    Event,
+}
+
+pub fn effect(request: &Request<Bytes>, what: &str) -> Effect {
+    match what {
+        _ if what.ends_with(" events") => Effect::Event,
+        _ if request.method() == Method::GET || what.ends_with("token") => Effect::None,
+        _ => Effect::Write,
+    }
 }
 
 pub fn retry_after(after: RetryAfter) -> Option<String> {

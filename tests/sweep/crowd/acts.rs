@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use signalr_private_link_operator::api::RECREATE_ANNOTATION;
 use testkit::azure;
 use testkit::scene::{LinkOptions, Scene, condition};
-use tokio::time::Instant;
 
 use super::{Crowd, MEMBERS, Member};
 use crate::stage;
@@ -49,9 +48,8 @@ impl Crowd {
         };
         let manifest = Scene::manifest(member.namespace, member.name, member.signalr, member.vault, &options);
         // As `kubectl apply` does: it may still be there, on its way out.
-        let path = stage::path_of(&manifest);
-        if self.boundary().people("POST", path.rsplit_once('/').unwrap().0, &manifest).status().is_success() {
-            self.boundary().note(format!("people: {path} is made"));
+        if self.boundary().people("POST", &stage::siblings_of(&manifest), &manifest).status().is_success() {
+            self.boundary().note(format!("people: {} is made", stage::path_of(&manifest)));
             self.wanted.insert(member.key());
         }
     }
@@ -80,15 +78,13 @@ impl Crowd {
                 self.boundary().people("PATCH", &stage::path_of(&object), &body);
             }
             Act::DeleteLink => {
-                let connections = self.own_connections(&id);
-                self.azure("/links/delete", &id, &json!({"id": id}));
-                connections.iter().for_each(|connection| self.touched(connection));
+                let concerned = [self.own_connections(&id), vec![id.clone()]].concat();
+                self.azure("/links/delete", &concerned, &json!({"id": id}));
             }
             Act::Reject | Act::Remove => {
                 let path = if matches!(act, Act::Reject) { "/connections/reject" } else { "/connections/remove" };
                 for connection in self.own_connections(&id) {
-                    self.azure(path, &id, &json!({"id": connection}));
-                    self.touched(&connection);
+                    self.azure(path, &[id.clone(), connection.clone()], &json!({"id": connection}));
                 }
             }
             Act::Fail => self.fail(&id, "Failed"),
@@ -102,20 +98,16 @@ impl Crowd {
 
     fn fail(&self, id: &str, outcome: &str) {
         let words = json!({"id": id, "outcome": outcome, "code": "InternalError", "message": "a bad day"});
-        self.azure("/outcomes", id, &words);
+        self.azure("/outcomes", &[id.to_owned()], &words);
     }
 
-    /// Somebody does something in Azure that concerns a link or connection; Azure may be too busy for it.
-    fn azure(&self, path: &str, concerned: &str, body: &Value) {
+    /// Somebody does something in Azure that concerns links or connections; Azure may be too busy for it.
+    fn azure(&self, path: &str, concerned: &[String], body: &Value) {
         let taken = self.boundary().azure.control("POST", path, body);
         self.boundary().note(format!("people: POST {path} {body}: {}", taken.is_ok()));
         if taken.is_ok() {
-            self.touched(concerned);
+            concerned.iter().for_each(|id| self.boundary().calls().touch(id));
         }
-    }
-
-    fn touched(&self, id: &str) {
-        self.boundary().calls().touched.insert(id.to_ascii_lowercase(), Instant::now());
     }
 
     fn own_connections(&self, link: &str) -> Vec<String> {
@@ -146,7 +138,7 @@ impl Crowd {
             status == "Pending" && matches!(opener, Opener::Link(id) if manual.contains(id))
         };
         for id in self.connections(asks) {
-            self.azure("/connections/approve", &id, &json!({"id": id}));
+            self.azure("/connections/approve", std::slice::from_ref(&id), &json!({"id": id}));
         }
         for object in self.objects() {
             let ready = condition(&object, "Ready").unwrap_or_default();

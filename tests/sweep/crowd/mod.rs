@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use azure_sim::config::Timings;
 use serde_json::Value;
-use signalr_private_link_core::marker::Marker;
 use testkit::scene::condition;
 use tokio::time::Instant;
 
@@ -202,14 +201,11 @@ impl Crowd {
         let took = begun.elapsed().as_secs();
         // The last words are written, and waits that were longer are over.
         tokio::time::sleep(REST).await;
-        let said = || {
-            let calls = self.boundary().calls();
-            (calls.writes, calls.events)
-        };
-        let before = said();
+        let before = self.boundary().calls().said();
         tokio::time::sleep(REST).await;
-        if said() != before {
-            self.boundary().problem(format!("L: {before:?} writes and Events became {:?} at rest", said()));
+        let after = self.boundary().calls().said();
+        if after != before {
+            self.boundary().problem(format!("L: {before:?} writes and Events became {after:?} at rest"));
         }
         if let Err(why) = self.expected() {
             self.boundary().problem(format!("L: it did not stay so: {why}"));
@@ -233,8 +229,8 @@ impl Crowd {
             let seen = stays && object["status"]["observedGeneration"] == object["metadata"]["generation"];
             let (uid, id) = (object["metadata"]["uid"].as_str().unwrap_or_default(), stage::link_id(object));
             let own = self.boundary().azure.look(|world| {
-                let marker = Marker::parse(world.link(&id)?.message.as_deref()?)?;
-                Some(marker.uid == uid && world.link(&id)?.status.as_deref() == Some("Approved"))
+                let link = world.link(&id)?;
+                Some(judge::marker(link)?.uid == uid && link.status.as_deref() == Some("Approved"))
             });
             match (seen, reason, own) {
                 (true, "Approved", Some(true)) => {}

@@ -168,7 +168,7 @@ impl FakeKubernetes {
     #[must_use]
     pub fn previous(&self, plural: &'static str, namespace: &str, name: &str) -> Option<Value> {
         let store = self.store();
-        store.previous.get(&(plural, namespace.to_owned(), name.to_owned())).map(|before| Value::clone(before))
+        store.previous(&(plural, namespace.to_owned(), name.to_owned())).cloned()
     }
 
     /// Shows all objects of a kind.

@@ -31,8 +31,6 @@ pub(super) struct Version {
 #[derive(Default)]
 pub(super) struct Store {
     pub(super) objects: BTreeMap<Key, Arc<Value>>,
-    /// Each object before its last change.
-    pub(super) previous: BTreeMap<Key, Arc<Value>>,
     /// What watches are told, oldest first.
     pub(super) history: Vec<Version>,
     /// Watches that begin before this version have missed something.
@@ -88,15 +86,19 @@ impl Store {
         self.version += 1;
         put_meta(&mut object, "resourceVersion", json!(self.version.to_string()));
         let object = Arc::new(object);
-        let before = match change {
+        match change {
             Change::Deleted => self.objects.remove(key),
             _ => self.objects.insert(key.clone(), object.clone()),
         };
-        if let Some(before) = before {
-            self.previous.insert(key.clone(), before);
-        }
         self.history.push(Version { number: self.version, key: key.clone(), change, object: object.clone() });
         object
+    }
+
+    /// An object as it was before its last change, or its namesake before it.
+    pub(super) fn previous(&self, key: &Key) -> Option<&Value> {
+        let versions = self.history.iter().rev().filter(|version| version.key == *key);
+        let earlier = versions.skip(1).find(|version| version.change != Change::Deleted);
+        earlier.map(|version| &*version.object)
     }
 
     pub(super) fn get(&self, key: &Key) -> Answer {
