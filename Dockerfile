@@ -12,6 +12,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /signalr-private-link-operator /signalr-private-link-operator
-USER nonroot
+# A number: with runAsNonRoot the kubelet cannot tell that a name is not root.
+USER 65532:65532
 ENTRYPOINT ["/signalr-private-link-operator"]
 CMD ["run"]

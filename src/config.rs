@@ -1,10 +1,11 @@
 //! Flags and environment, validated once. A wrong one is refused at the start with the flag, the
 //! value and what is accepted.
 
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use reqwest::Url;
 
 use crate::azure::{Cloud, CloudSettings, CredentialKind};
@@ -16,6 +17,24 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads arguments and environment; a variable that is set and empty counts as not set. A wrong
+    /// one, and `--help`, end the process.
+    #[must_use]
+    pub fn read() -> Self {
+        let matches = Self::definition(|name| std::env::var_os(name)).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The command line, without the variables that are empty.
+    fn definition(variable: impl Fn(&OsStr) -> Option<OsString>) -> clap::Command {
+        let empty = |arg: &clap::Arg| arg.get_env().and_then(&variable).is_some_and(|value| value.is_empty());
+        Self::command().mut_subcommands(|command| {
+            command.mut_args(|arg| if empty(&arg) { arg.env(clap::builder::Resettable::Reset) } else { arg })
+        })
+    }
 }
 
 /// What the binary does.
@@ -69,10 +88,10 @@ pub struct RunArgs {
     #[arg(long, env = "PACE", default_value = "1.0", value_parser = pace)]
     pub pace: f64,
     /// Where metrics are served; empty for nowhere.
-    #[arg(long, env = "METRICS_ADDRESS", default_value = "0.0.0.0:8080", value_name = "ADDRESS", value_parser = address)]
+    #[arg(long, env = "METRICS_ADDRESS", default_value = "[::]:8080", value_name = "ADDRESS", value_parser = address)]
     pub metrics_address: Address,
     /// Where /livez and /readyz are served; empty for nowhere.
-    #[arg(long, env = "HEALTH_ADDRESS", default_value = "0.0.0.0:8081", value_name = "ADDRESS", value_parser = address)]
+    #[arg(long, env = "HEALTH_ADDRESS", default_value = "[::]:8081", value_name = "ADDRESS", value_parser = address)]
     pub health_address: Address,
     /// How logs are written.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
@@ -90,10 +109,10 @@ fn address(text: &str) -> Result<Address, String> {
     if text.is_empty() || text == "0" {
         return Ok(None);
     }
-    // As other controllers take it: every interface.
-    let whole = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    // As other controllers take it: every interface, of IPv6 and IPv4 alike.
+    let whole = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
     whole.parse().map(Some).map_err(|_| {
-        "expected HOST:PORT with an IP address, such as 0.0.0.0:8080 or :8080, or 0 for nowhere".to_owned()
+        "expected HOST:PORT with an IP address, such as 0.0.0.0:8080, [::]:8080 or :8080, or 0 for nowhere".to_owned()
     })
 }
 
@@ -173,7 +192,6 @@ impl RunArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     fn run(flags: &[&str]) -> Result<CloudSettings, String> {
         let line = ["operator", "run"].into_iter().chain(flags.iter().copied());
@@ -211,6 +229,21 @@ mod tests {
                 assert!(error.contains(part), "{flags:?}: {part:?} is missing in {error}");
             }
         }
+    }
+
+    #[test]
+    fn a_variable_that_is_set_and_empty_is_not_set() {
+        let all: Vec<OsString> = Cli::command()
+            .get_subcommands()
+            .flat_map(|command| command.get_arguments().filter_map(|arg| arg.get_env()).map(OsStr::to_owned))
+            .collect();
+        assert!(all.len() > 12, "{all:?}");
+        let named = |definition: &clap::Command| {
+            definition.get_subcommands().flat_map(clap::Command::get_arguments).filter_map(|a| a.get_env()).count()
+        };
+        assert_eq!(named(&Cli::definition(|_| Some(OsString::new()))), 0);
+        assert_eq!(named(&Cli::definition(|_| None)), all.len());
+        assert_eq!(named(&Cli::definition(|name| Some(if name == "PACE" { "" } else { "1" }.into()))), all.len() - 1);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The two small servers: metrics, and whether the operator lives and is ready.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +10,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 
 use crate::metrics::Metrics;
@@ -32,12 +34,35 @@ impl Readiness {
     }
 }
 
+/// Listens at an address; at `[::]` for IPv4 as well, whatever the machine's default is
+/// (`net.ipv6.bindv6only`), and for IPv4 alone where there is no IPv6.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let open = |address: SocketAddr| {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(128)?;
+        TcpListener::from_std(socket.into())
+    };
+    match open(address) {
+        // Taken or forbidden: the same with IPv4.
+        Err(error) if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => Err(error),
+        Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED => {
+            open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
+        }
+        other => other,
+    }
+}
+
 async fn serve(address: Option<SocketAddr>, flag: &str, router: Router) -> anyhow::Result<()> {
     let Some(address) = address else {
         return Ok(());
     };
-    let listener = TcpListener::bind(address)
-        .await
+    let listener = listen(address)
         .with_context(|| format!("{flag} {address} cannot be listened at; give another port, or 0 for nowhere"))?;
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
@@ -74,4 +99,17 @@ pub async fn serve_health(address: Option<SocketAddr>, readiness: Readiness) -> 
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { readiness.status() }));
     serve(address, "--health-address", router).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_address_of_ipv6_is_one_of_ipv4_too() {
+        let listener = listen("[::]:0".parse().unwrap()).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok());
+        assert_eq!(listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).unwrap_err().kind(), ErrorKind::AddrInUse);
+    }
 }

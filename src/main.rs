@@ -3,7 +3,6 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use signalr_private_link_operator::config::{Cli, Command, RunArgs};
 use signalr_private_link_operator::{api, operator, telemetry};
 
@@ -11,7 +10,7 @@ use signalr_private_link_operator::{api, operator, telemetry};
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    match Cli::read().command {
         Command::Crds => crds(),
         Command::Run(args) => run(&args),
     }

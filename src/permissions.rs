@@ -3,18 +3,20 @@
 //!
 //! The watches only trigger (R3): whatever approves reads namespace and policies live.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use k8s_controller::conditions::{self, ConditionStatus, DesiredCondition};
 use k8s_openapi::api::core::v1::Namespace;
+use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use signalr_private_link_core::desired::{ApprovalMode, Desired, Limits};
+use signalr_private_link_core::message::safe;
 use tokio::sync::{Notify, mpsc};
 
 use crate::api::{self, ApprovalPolicy, ApprovalPolicyStatus, SignalRSharedPrivateLink};
@@ -40,17 +42,31 @@ pub struct Permissions {
     pub pace: f64,
 }
 
+/// A policy as it is stored: one that this version of the operator cannot read permits nothing, is told
+/// so in its own status, and harms no other.
+type StoredPolicy = DeserializeGuard<ApprovalPolicy>;
+
 /// What of the cluster decides about permission, without what does not.
 #[derive(Default, PartialEq)]
 struct Snapshot {
-    policies: BTreeMap<String, (Option<String>, Option<i64>)>,
+    policies: BTreeMap<String, Version>,
     labels: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// The uid and generation of an object: what `spec` it is.
+type Version = (Option<String>, Option<i64>);
+
+/// The policies that cannot be read, and the version that was told of.
+type Told = HashMap<String, Version>;
+
+fn version(policy: &StoredPolicy) -> Version {
+    (policy.uid(), policy.meta().generation)
 }
 
 /// Watches until the process ends.
 pub async fn watch(context: Permissions) {
     let changed = context.link_changed.clone();
-    let (policies, policy_events) = reflect::<ApprovalPolicy>(&context.client, "policies");
+    let (policies, policy_events) = reflect::<StoredPolicy>(&context.client, "policies");
     let (namespaces, namespace_events) = reflect::<Namespace>(&context.client, "namespaces");
     let mut events = futures::stream::select(policy_events, namespace_events);
     let listed = async {
@@ -59,8 +75,9 @@ pub async fn watch(context: Permissions) {
     let run = async {
         listed.await;
         let mut before = snapshot(&policies, &namespaces);
+        let mut unreadable = Told::default();
         loop {
-            say_all(&context, &policies, &before).await;
+            say_all(&context, &policies, &mut unreadable, &before).await;
             changed.notified().await;
             tokio::time::sleep(GATHER.mul_f64(context.pace).max(LEAST_GATHER)).await;
             let now = snapshot(&policies, &namespaces);
@@ -94,9 +111,9 @@ where
     (store, events)
 }
 
-fn snapshot(policies: &Store<ApprovalPolicy>, namespaces: &Store<Namespace>) -> Snapshot {
+fn snapshot(policies: &Store<StoredPolicy>, namespaces: &Store<Namespace>) -> Snapshot {
     Snapshot {
-        policies: policies.state().iter().map(|p| (p.name_any(), (p.uid(), p.metadata.generation))).collect(),
+        policies: policies.state().iter().map(|p| (p.name_any(), version(p))).collect(),
         labels: namespaces.state().iter().map(|n| (n.name_any(), n.labels().clone())).collect(),
     }
 }
@@ -116,7 +133,7 @@ fn wake(context: &Permissions, before: &Snapshot, now: &Snapshot) {
 }
 
 /// Writes the status of every policy whose status is not what it should be.
-async fn say_all(context: &Permissions, policies: &Store<ApprovalPolicy>, now: &Snapshot) {
+async fn say_all(context: &Permissions, policies: &Store<StoredPolicy>, unreadable: &mut Told, now: &Snapshot) {
     let mut asking = Vec::new();
     (context.links)(&mut |link| {
         let desired = api::desired(link, Limits::REAL).ok();
@@ -124,10 +141,27 @@ async fn say_all(context: &Permissions, policies: &Store<ApprovalPolicy>, now: &
     });
     let objects = Objects::new(context.client.clone());
     for policy in policies.state() {
-        let status = status(&policy, &asking, now);
-        if policy.status.as_ref() == Some(&status) {
-            continue;
-        }
+        let status = match &policy.0 {
+            Ok(policy) => {
+                let status = status(policy, &asking, now);
+                if policy.status.as_ref() == Some(&status) {
+                    continue;
+                }
+                status
+            }
+            // What its status says cannot be read either, so it is remembered that it was told.
+            Err(problem) => {
+                if unreadable.insert(policy.name_any(), version(&policy)) == Some(version(&policy)) {
+                    continue;
+                }
+                tracing::warn!(
+                    policy = policy.name_any(),
+                    problem = problem.error,
+                    "a policy cannot be read; it permits nothing"
+                );
+                status_of_unreadable(&problem.error, policy.meta().generation)
+            }
+        };
         match objects.write_policy_status(&policy, &status).await {
             // Another version is on its way, and brings us here again.
             Ok(()) | Err(KubeFailure::Changed | KubeFailure::NotFound) => {}
@@ -136,6 +170,17 @@ async fn say_all(context: &Permissions, policies: &Store<ApprovalPolicy>, now: &
             }
         }
     }
+}
+
+fn status_of_unreadable(problem: &str, generation: Option<i64>) -> ApprovalPolicyStatus {
+    let message = format!(
+        "The policy permits nothing: this version of the operator cannot read it ({problem}). Correct the field, or run the version that the definition belongs to."
+    );
+    let mut status =
+        ApprovalPolicyStatus { observed_generation: generation, permitted_links: Some(0), ..Default::default() };
+    let ready = DesiredCondition::new("Ready", ConditionStatus::False, "InvalidSpec", safe(&message));
+    let _ = conditions::set(&mut status.conditions, ready.observed_generation(generation));
+    status
 }
 
 fn status(policy: &ApprovalPolicy, asking: &[Desired], now: &Snapshot) -> ApprovalPolicyStatus {

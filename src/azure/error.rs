@@ -57,6 +57,20 @@ fn http_date(text: &str) -> Option<Timestamp> {
     Some(date.timestamp())
 }
 
+/// An error with all its causes, each said once.
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !words.contains(&text) {
+            words = format!("{words}: {text}");
+        }
+        next = cause.source();
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,8 @@
 
 mod client;
 mod cloud;
+mod credential;
+mod entra;
 mod error;
 mod gate;
 mod key_vault;
@@ -14,8 +16,9 @@ mod transport;
 
 pub use client::{Answer, ArmClient, CallError, CallKind, DEADLINE, Fate};
 pub use cloud::{Cloud, CloudSettings, CredentialKind};
+pub use credential::token_source;
 pub use key_vault::ApprovalWrite;
 pub use operation::FollowedOperation;
 pub use share::Shared;
-pub use token::{TokenSource, token_source};
+pub use token::TokenSource;
 pub use transport::{Lost, Transport, http_client};

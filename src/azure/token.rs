@@ -5,15 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context as _;
-use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
-use azure_core::credentials::{Secret, TokenCredential};
-use azure_core::http::{ClientOptions, RetryOptions, Transport};
-use azure_identity::{
-    AzureCliCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
-    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
-    WorkloadIdentityCredentialOptions,
-};
+use azure_core::credentials::TokenCredential;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use signalr_private_link_core::message::safe;
@@ -21,8 +13,7 @@ use signalr_private_link_core::resource_id::is_guid;
 use tokio::time::Instant;
 
 use super::client::DEADLINE;
-use super::cloud::{CloudSettings, CredentialKind};
-use super::transport::EntraTransport;
+use super::error::causes;
 
 /// A token is renewed when less than this is left of it.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
@@ -78,6 +69,8 @@ type MakeCredential = dyn Fn() -> anyhow::Result<Arc<dyn TokenCredential>> + Sen
 /// Where the operator's tokens come from.
 pub struct TokenSource {
     make: Box<MakeCredential>,
+    /// Which credential it is, for people.
+    name: String,
     scope: String,
     refusal: Arc<Mutex<Option<String>>>,
     held: Mutex<Option<Token>>,
@@ -95,9 +88,10 @@ impl TokenSource {
     /// A source that makes its credential with `make` when the first token is needed, and anew
     /// after ARM refused a token.
     #[must_use]
-    pub fn new(make: Box<MakeCredential>, scope: String, refusal: Arc<Mutex<Option<String>>>) -> Self {
+    pub fn new(make: Box<MakeCredential>, name: String, scope: String, refusal: Arc<Mutex<Option<String>>>) -> Self {
         Self {
             make,
+            name,
             scope,
             refusal,
             held: Mutex::new(None),
@@ -132,7 +126,8 @@ impl TokenSource {
             return self.still_valid().ok_or_else(|| failure.clone());
         }
         refresh.count += 1;
-        match self.request(&mut refresh.credential).await {
+        let answer = self.request(&mut refresh.credential).await;
+        match answer.map_err(|why| format!("credential {}: {why}", self.name)) {
             Ok(token) => {
                 refresh.failure = None;
                 self.hold(Some(token.clone()));
@@ -174,7 +169,10 @@ impl TokenSource {
                 *credential = None;
                 Err(safe(&said().unwrap_or_else(|| causes(&error))))
             }
-            Err(_) => Err(format!("the token endpoint did not answer within {} s", DEADLINE.as_secs())),
+            Err(_) => {
+                let late = format!("no token within {} s", DEADLINE.as_secs());
+                Err(said().map_or_else(|| late.clone(), |last| format!("{late}; the last answer: {last}")))
+            }
         }
     }
 
@@ -185,99 +183,4 @@ impl TokenSource {
             self.refresh.lock().await.credential = None;
         }
     }
-}
-
-/// An error with all its causes: the last one names the host or the certificate.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !words.contains(&text) {
-            words = format!("{words}: {text}");
-        }
-        next = cause.source();
-    }
-    words
-}
-
-/// The token source that the settings ask for.
-///
-/// # Errors
-/// When a variable that the credential needs is missing; the message names it.
-pub fn token_source(settings: &CloudSettings, http: &reqwest::Client) -> anyhow::Result<TokenSource> {
-    let refusal = Arc::new(Mutex::new(None));
-    let kind = resolve(settings.credential);
-    let (settings_, http, shared) = (settings.clone(), http.clone(), refusal.clone());
-    let make = move || credential(kind, &settings_, &http, &shared);
-    // Once at the start, so that a missing variable is told then and not hours later.
-    make()?;
-    Ok(TokenSource::new(Box::new(make), settings.scope.clone(), refusal))
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-fn required(name: &str, kind: &str) -> anyhow::Result<String> {
-    variable(name)
-        .with_context(|| format!("the credential {kind} needs the environment variable {name}, which is not set"))
-}
-
-/// What `auto` means: the most specific thing that the environment holds.
-fn resolve(kind: CredentialKind) -> CredentialKind {
-    match kind {
-        CredentialKind::Auto if variable("AZURE_FEDERATED_TOKEN_FILE").is_some() => CredentialKind::WorkloadIdentity,
-        CredentialKind::Auto if variable("AZURE_CLIENT_SECRET").is_some() => CredentialKind::ClientSecret,
-        CredentialKind::Auto => CredentialKind::ManagedIdentity,
-        other => other,
-    }
-}
-
-fn credential(
-    kind: CredentialKind,
-    settings: &CloudSettings,
-    http: &reqwest::Client,
-    refusal: &Arc<Mutex<Option<String>>>,
-) -> anyhow::Result<Arc<dyn TokenCredential>> {
-    let client_options = || {
-        let mut custom = CustomConfiguration::default();
-        custom.authority_host = settings.authority.as_str().to_owned();
-        ClientOptions {
-            cloud: Some(Arc::new(CloudConfiguration::Custom(custom))),
-            transport: Some(Transport::new(Arc::new(EntraTransport::new(http.clone(), refusal.clone())))),
-            retry: RetryOptions::none(),
-            ..ClientOptions::default()
-        }
-    };
-    Ok(match kind {
-        CredentialKind::Auto | CredentialKind::ManagedIdentity => {
-            let options = ManagedIdentityCredentialOptions {
-                user_assigned_id: variable("AZURE_CLIENT_ID").map(UserAssignedId::ClientId),
-                client_options: client_options(),
-            };
-            ManagedIdentityCredential::new(Some(options)).context("managed identity")?
-        }
-        CredentialKind::WorkloadIdentity => {
-            let kind = "WorkloadIdentity";
-            let file = required("AZURE_FEDERATED_TOKEN_FILE", kind)?;
-            let options = WorkloadIdentityCredentialOptions {
-                credential_options: ClientAssertionCredentialOptions { client_options: client_options() },
-                client_id: Some(required("AZURE_CLIENT_ID", kind)?),
-                tenant_id: Some(required("AZURE_TENANT_ID", kind)?),
-                token_file_path: Some(file.clone().into()),
-            };
-            WorkloadIdentityCredential::new(Some(options))
-                .with_context(|| format!("workload identity with AZURE_FEDERATED_TOKEN_FILE={file}"))?
-        }
-        CredentialKind::ClientSecret => {
-            let kind = "ClientSecret";
-            let tenant = required("AZURE_TENANT_ID", kind)?;
-            let secret = Secret::new(required("AZURE_CLIENT_SECRET", kind)?);
-            let options = ClientSecretCredentialOptions { client_options: client_options() };
-            ClientSecretCredential::new(&tenant, required("AZURE_CLIENT_ID", kind)?, secret, Some(options))
-                .context("client secret")?
-        }
-        CredentialKind::AzureCli => AzureCliCredential::new(None).context("Azure CLI")?,
-    })
 }

@@ -1,33 +1,38 @@
-//! The one HTTP client, for ARM and for the token endpoint alike.
-
-use std::error::Error as _;
-use std::fmt;
-use std::sync::{Arc, Mutex};
+//! The HTTP clients, and how one request to ARM is carried.
 
 use anyhow::Context as _;
-use azure_core::error::{Error, ErrorKind};
-use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
-use azure_core::http::request::Body;
-use azure_core::http::{AsyncRawResponse, HttpClient, Method, Request};
 use bytes::{Bytes, BytesMut};
-use serde::Deserialize;
 use signalr_private_link_core::message::safe;
 
 use super::cloud::CloudSettings;
+use super::error::causes;
 
-/// Makes the HTTP client: no redirects (a `Location` must never carry a token elsewhere), TLS 1.2
+/// What every client of the operator's has: no redirects, and limits of time.
+fn base() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("signalr-private-link-operator/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(std::time::Duration::from_secs(10))
+        .pool_idle_timeout(std::time::Duration::from_secs(60))
+}
+
+/// Makes the HTTP client of the identity endpoint. The endpoint of a virtual machine speaks plain
+/// http and refuses what a proxy forwarded (Microsoft, "Azure Instance Metadata Service", Proxies), so
+/// this client goes through none. Which URLs it may be sent to is checked by its one user.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub(super) fn identity_client() -> anyhow::Result<reqwest::Client> {
+    base().no_proxy().build().context("the client of the identity endpoint cannot be set up")
+}
+
+/// Makes the HTTP client of ARM and Entra: no redirects (a `Location` must never carry a token elsewhere), TLS 1.2
 /// or newer, and the roots of the CA file besides the system's.
 ///
 /// # Errors
 /// When the CA file cannot be read or holds no certificate.
 pub fn http_client(settings: &CloudSettings) -> anyhow::Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("signalr-private-link-operator/", env!("CARGO_PKG_VERSION")))
-        .https_only(true)
-        .connect_timeout(std::time::Duration::from_secs(10))
-        .pool_idle_timeout(std::time::Duration::from_secs(60))
-        .tls_version_min(reqwest::tls::Version::TLS_1_2);
+    let mut builder = base().https_only(true).tls_version_min(reqwest::tls::Version::TLS_1_2);
     if let Some(path) = &settings.ca_file {
         let name = path.display();
         let pem = std::fs::read(path)
@@ -66,9 +71,12 @@ pub trait Transport: Send + Sync {
 #[async_trait::async_trait]
 impl Transport for reqwest::Client {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Lost> {
-        let lost = |error: &reqwest::Error, sent: bool| Lost { sent, why: network(error) };
-        let request = reqwest::Request::try_from(request).map_err(|error| lost(&error, false))?;
-        let mut answer = self.execute(request).await.map_err(|e| lost(&e, !e.is_connect() && !e.is_builder()))?;
+        let lost = |error: reqwest::Error, sent: bool| Lost { sent, why: network(error) };
+        let request = reqwest::Request::try_from(request).map_err(|error| lost(error, false))?;
+        let mut answer = self.execute(request).await.map_err(|e| {
+            let sent = !e.is_connect() && !e.is_builder();
+            lost(e, sent)
+        })?;
         let mut body = BytesMut::new();
         loop {
             let chunk = match answer.chunk().await {
@@ -76,7 +84,7 @@ impl Transport for reqwest::Client {
                 Ok(None) => break,
                 // A refusal counts with what there is of it: its Retry-After has to be kept.
                 Err(_) if !answer.status().is_success() => break,
-                Err(error) => return Err(lost(&error, true)),
+                Err(error) => return Err(lost(error, true)),
             };
             if body.len() + chunk.len() > MAX_BODY {
                 let why = format!("ARM's answer is longer than {} MiB", MAX_BODY / 1024 / 1024);
@@ -91,93 +99,9 @@ impl Transport for reqwest::Client {
     }
 }
 
-fn network(error: &reqwest::Error) -> String {
-    let mut words = if error.is_connect() { "no connection".to_owned() } else { "the connection failed".to_owned() };
-    let mut next = error.source();
-    while let Some(cause) = next {
-        words = format!("{words}: {cause}");
-        next = cause.source();
-    }
-    safe(&words)
-}
-
-/// What Entra answers with when it refuses.
-#[derive(Deserialize)]
-struct EntraError {
-    error: String,
-    #[serde(default)]
-    error_description: String,
-}
-
-/// Our HTTP client as azure_identity's transport. It keeps the last refusal in Entra's own words,
-/// for azure_identity loses them when they hold JSON escapes (and Entra's always do).
-pub(super) struct EntraTransport {
-    http: reqwest::Client,
-    refusal: Arc<Mutex<Option<String>>>,
-}
-
-impl EntraTransport {
-    pub(super) fn new(http: reqwest::Client, refusal: Arc<Mutex<Option<String>>>) -> Self {
-        Self { http, refusal }
-    }
-}
-
-impl fmt::Debug for EntraTransport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EntraTransport")
-    }
-}
-
-/// The two methods that token endpoints take.
-fn method(method: Method) -> azure_core::Result<reqwest::Method> {
-    match method {
-        Method::Get => Ok(reqwest::Method::GET),
-        Method::Post => Ok(reqwest::Method::POST),
-        other => Err(Error::with_message(ErrorKind::Other, format!("{other:?} is not used for tokens"))),
-    }
-}
-
-#[async_trait::async_trait]
-impl HttpClient for EntraTransport {
-    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        let mut outgoing = self.http.request(method(request.method())?, request.url().clone());
-        for (name, value) in request.headers().iter() {
-            outgoing = outgoing.header(name.as_str(), value.as_str());
-        }
-        outgoing = match request.body() {
-            Body::Bytes(bytes) => outgoing.body(bytes.clone()),
-            Body::SeekableStream(_) => {
-                return Err(Error::with_message(ErrorKind::Other, "token requests are not streamed"));
-            }
-        };
-        let io = |error: reqwest::Error| Error::with_error(ErrorKind::Io, error, "the token endpoint did not answer");
-        let answer = outgoing.send().await.map_err(io)?;
-        let status = answer.status();
-        let headers: Headers = answer
-            .headers()
-            .iter()
-            .filter_map(|(name, value)| {
-                let value = value.to_str().ok()?;
-                Some((HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value.to_owned())))
-            })
-            .collect::<std::collections::HashMap<_, _>>()
-            .into();
-        let body: Bytes = answer.bytes().await.map_err(io)?;
-        let refusal = (!status.is_success()).then(|| refusal(status.as_u16(), &body));
-        if let Ok(mut last) = self.refusal.lock() {
-            *last = refusal;
-        }
-        Ok(AsyncRawResponse::from_bytes(status.as_u16().into(), headers, body))
-    }
-}
-
-fn refusal(status: u16, body: &[u8]) -> String {
-    match serde_json::from_slice::<EntraError>(body) {
-        // The first line says it; the others are trace ids.
-        Ok(EntraError { error, error_description }) => {
-            let first = error_description.lines().next().unwrap_or_default();
-            format!("{error} ({status}): {first}")
-        }
-        Err(_) => format!("the token endpoint answered {status} without a readable error"),
-    }
+/// What the network said, with all its causes: the last one names the host or the certificate.
+fn network(error: reqwest::Error) -> String {
+    let what = if error.is_connect() { "no connection" } else { "the connection failed" };
+    // The URL of an operation carries a signature.
+    safe(&format!("{what}: {}", causes(&error.without_url())))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use hyper_util::client::proxy::matcher::Matcher;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -61,12 +62,58 @@ pub async fn connect() -> anyhow::Result<Client> {
                 None => Kubeconfig::read()
                     .context("no cluster is configured: set KUBECONFIG, or write ~/.kube/config, or run in a pod")?,
             };
-            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+            let named = proxy_of_current_cluster(&file);
+            let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
                 .await
-                .context("the kubeconfig's current context cannot be used")?
+                .context("the kubeconfig's current context cannot be used")?;
+            config.proxy_url = proxy(&config.cluster_url, named, variable)?;
+            config
         }
     };
     client(config, &deadline(), SILENT)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// `proxy-url` of the cluster that the current context names.
+fn proxy_of_current_cluster(file: &Kubeconfig) -> Option<String> {
+    let current = file.current_context.as_ref()?;
+    let context = file.contexts.iter().find(|context| context.name == *current)?.context.as_ref()?;
+    let cluster = file.clusters.iter().find(|cluster| cluster.name == context.cluster)?.cluster.as_ref()?;
+    cluster.proxy_url.clone().filter(|proxy| !proxy.is_empty())
+}
+
+/// The proxy in front of the API server: the one that the kubeconfig names, as kubectl takes it; else
+/// HTTPS_PROXY, unless NO_PROXY names the API server's host. (kube-client 5.0 compares NO_PROXY with the
+/// proxy's own address.)
+fn proxy(
+    server: &http::Uri,
+    named: Option<String>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> anyhow::Result<Option<http::Uri>> {
+    let either = |upper: &str, lower: &str| {
+        let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty()).map(|v| (name.to_owned(), v));
+        set(upper).or_else(|| set(lower))
+    };
+    let (source, proxy) = match named {
+        Some(proxy) => ("proxy-url of the kubeconfig".to_owned(), proxy),
+        None => {
+            let Some((name, proxy)) = either("HTTPS_PROXY", "https_proxy") else { return Ok(None) };
+            let no_proxy = either("NO_PROXY", "no_proxy").map(|(_, list)| list).unwrap_or_default();
+            let matcher = Matcher::builder().all("http://proxy").no(no_proxy).build();
+            if matcher.intercept(server).is_none() {
+                return Ok(None);
+            }
+            (name, proxy)
+        }
+    };
+    let whole = if proxy.contains("://") { proxy.trim().to_owned() } else { format!("http://{}", proxy.trim()) };
+    let uri: http::Uri = whole.parse().with_context(|| {
+        format!("{source} is not the address of a proxy; expected a form like http://proxy.example:3128")
+    })?;
+    Ok(Some(uri))
 }
 
 #[cfg(test)]
@@ -94,6 +141,32 @@ mod tests {
         let client = client(Config::new(url.parse().unwrap()), &TimeoutLayer::new(begun), silent).unwrap();
         let namespaces: Api<Namespace> = Api::all(client);
         namespaces.list(&ListParams::default()).await.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_proxy_is_left_out_for_the_hosts_that_no_proxy_names() {
+        let to = |server: &str, named: Option<&str>, variables: &[(&str, &str)]| {
+            let variable = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            let proxy = proxy(&server.parse().unwrap(), named.map(str::to_owned), variable);
+            proxy.map(|proxy| proxy.map(|uri| uri.to_string())).map_err(|error| format!("{error:#}"))
+        };
+        let proxy = ("HTTPS_PROXY", "http://proxy.contoso:3128");
+        let used = Ok(Some("http://proxy.contoso:3128/".to_owned()));
+        let server = "https://api.contoso:6443";
+        assert_eq!(to(server, None, &[]), Ok(None));
+        assert_eq!(to(server, None, &[("HTTPS_PROXY", "")]), Ok(None));
+        assert_eq!(to(server, None, &[proxy]), used);
+        assert_eq!(to(server, None, &[("https_proxy", "proxy.contoso:3128")]), used);
+        for matching in ["api.contoso", ".contoso", "contoso", "a, api.contoso ,", "*"] {
+            assert_eq!(to(server, None, &[proxy, ("NO_PROXY", matching)]), Ok(None), "{matching}");
+        }
+        for other in ["proxy.contoso", "10.0.0.0/8", "", "papi.contoso"] {
+            assert_eq!(to(server, None, &[proxy, ("NO_PROXY", other)]), used, "{other}");
+        }
+        assert_eq!(to("https://10.1.2.3:6443", None, &[proxy, ("no_proxy", ".svc,10.0.0.0/8")]), Ok(None));
+        // As kubectl: what the kubeconfig names holds whatever NO_PROXY says.
+        assert_eq!(to(server, Some("http://proxy.contoso:3128"), &[("NO_PROXY", "*")]), used);
+        assert!(to(server, None, &[("HTTPS_PROXY", "http://a b")]).unwrap_err().contains("HTTPS_PROXY"));
     }
 
     #[tokio::test]

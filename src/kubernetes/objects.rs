@@ -6,9 +6,9 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use signalr_private_link_core::observed::Permissions;
 use signalr_private_link_core::{ArmError, Failure};
@@ -87,8 +87,14 @@ impl Objects {
         Self { client }
     }
 
-    fn links(&self, namespace: &str) -> Api<SignalRSharedPrivateLink> {
-        Api::namespaced(self.client.clone(), namespace)
+    /// The objects of a kind as they are stored: an answer is read also where this version of the operator
+    /// cannot decode the object.
+    fn stored<K: kube::Resource<DynamicType = ()>>(&self, namespace: Option<&str>) -> Api<DynamicObject> {
+        let resource = ApiResource::erase::<K>(&());
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
     }
 
     /// The object as it is now, also one that this version of the operator cannot read; `None`
@@ -97,9 +103,7 @@ impl Objects {
     /// # Errors
     /// When it cannot be read.
     pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<Stored>, KubeFailure> {
-        let resource = ApiResource::erase::<SignalRSharedPrivateLink>(&());
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
-        let object = within(api.get_opt(name)).await?;
+        let object = within(self.stored::<SignalRSharedPrivateLink>(Some(namespace)).get_opt(name)).await?;
         object.map(Stored::read).transpose().map_err(KubeFailure::Other)
     }
 
@@ -140,7 +144,7 @@ impl Objects {
 
     async fn patch(&self, object: &SignalRSharedPrivateLink, change: Vec<Value>) -> Result<(), KubeFailure> {
         let patch = json_patch(Self::conditions(object), change)?;
-        let api = self.links(&object.namespace().unwrap_or_default());
+        let api = self.stored::<SignalRSharedPrivateLink>(object.namespace().as_deref());
         within(api.patch(&object.name_any(), &PatchParams::default(), &patch)).await.map(drop)
     }
 
@@ -153,8 +157,7 @@ impl Objects {
         object: &SignalRSharedPrivateLink,
         status: &SignalRSharedPrivateLinkStatus,
     ) -> Result<(), KubeFailure> {
-        let api = self.links(&object.namespace().unwrap_or_default());
-        patch_status(&api, object, status).await
+        self.patch_status(object, status).await
     }
 
     /// Writes a policy's `status`, on this very policy and version.
@@ -163,10 +166,20 @@ impl Objects {
     /// `Changed` when it is another policy or version by now.
     pub async fn write_policy_status(
         &self,
-        policy: &ApprovalPolicy,
+        policy: &DeserializeGuard<ApprovalPolicy>,
         status: &ApprovalPolicyStatus,
     ) -> Result<(), KubeFailure> {
-        patch_status(&Api::all(self.client.clone()), policy, status).await
+        self.patch_status(policy, status).await
+    }
+
+    async fn patch_status<K>(&self, object: &K, status: &impl Serialize) -> Result<(), KubeFailure>
+    where
+        K: kube::Resource<DynamicType = ()>,
+    {
+        let change = json!({"op": "add", "path": "/status", "value": status});
+        let patch = json_patch(Self::conditions(object), vec![change])?;
+        let api = self.stored::<K>(object.meta().namespace.as_deref());
+        within(api.patch_status(&object.name_any(), &PatchParams::default(), &patch)).await.map(drop)
     }
 
     /// Whether the definition of the links itself is being deleted, which deletes all of them.
@@ -188,7 +201,8 @@ impl Objects {
     /// When either cannot be read: then nothing is known to be permitted.
     pub async fn permissions(&self, namespace: &str) -> Result<Permissions, KubeFailure> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let policies: Api<ApprovalPolicy> = Api::all(self.client.clone());
+        // One that this version cannot read permits nothing, and harms no other.
+        let policies: Api<DeserializeGuard<ApprovalPolicy>> = Api::all(self.client.clone());
         let parameters = ListParams::default();
         let (namespace, policies) =
             futures::future::join(within(namespaces.get(namespace)), within(policies.list(&parameters))).await;
@@ -196,21 +210,12 @@ impl Objects {
         Ok(Permissions {
             terminating: namespace.metadata.deletion_timestamp.is_some(),
             labels: namespace.labels().iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-            policies: policies.items.iter().filter_map(api::policy).collect(),
+            policies: policies.items.iter().filter_map(|policy| api::policy(policy.0.as_ref().ok()?)).collect(),
         })
     }
 }
 
-async fn patch_status<K>(api: &Api<K>, object: &K, status: &impl Serialize) -> Result<(), KubeFailure>
-where
-    K: kube::Resource + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let change = json!({"op": "add", "path": "/status", "value": status});
-    let patch = json_patch(Objects::conditions(object), vec![change])?;
-    within(api.patch_status(&object.name_any(), &PatchParams::default(), &patch)).await.map(drop)
-}
-
-fn json_patch(conditions: Vec<Value>, change: Vec<Value>) -> Result<Patch<()>, KubeFailure> {
+fn json_patch(conditions: Vec<Value>, change: Vec<Value>) -> Result<Patch<DynamicObject>, KubeFailure> {
     let operations: Vec<Value> = conditions.into_iter().chain(change).collect();
     serde_json::from_value(Value::Array(operations))
         .map(Patch::Json)

@@ -206,7 +206,7 @@ fn the_same_manifest_in_two_clusters_is_written_by_one_and_told_by_the_other() {
 #[test]
 fn an_object_of_a_newer_definition_is_told_and_harms_nobody() {
     run(async {
-        let (scene, _operator) = alone("newer").await;
+        let (scene, operator_before) = alone("newer").await;
         // A newer definition knows more words than this operator.
         let crd = "signalrsharedprivatelinks.privatelink.signalr-operator.io";
         let word = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/managementPolicy/enum/-";
@@ -230,6 +230,12 @@ fn an_object_of_a_newer_definition_is_told_and_harms_nobody() {
         let other = Scene::manifest("newer", "other", "contoso-signalr", "contoso-kv", &options);
         scene.cluster.apply(&other.to_string()).unwrap();
         scene.until_reason("newer", "other", "PendingApproval", LIMIT).await.unwrap();
+        // Nor at a start that meets it as the first of all.
+        operator_before.kill().unwrap();
+        let _operator = operator(&scene, "newer");
+        let third = Scene::manifest("newer", "third", "contoso-signalr", "contoso-kv", &options);
+        scene.cluster.apply(&third.to_string()).unwrap();
+        scene.until_reason("newer", "third", "PendingApproval", LIMIT).await.unwrap();
         // It is not let go with its link, and goes once it is corrected.
         scene.cluster.kubectl_ok(&["delete", "spl", "kv-pe", "-n", "newer", "--wait=false"]).unwrap();
         let blocked = scene.until_reason("newer", "kv-pe", "DeletionBlocked", LIMIT).await.unwrap();

@@ -9,6 +9,7 @@ mod approval;
 mod deletion;
 mod fairness;
 mod faults;
+mod identity;
 mod input;
 mod killed;
 mod kubernetes;

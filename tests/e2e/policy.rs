@@ -109,3 +109,49 @@ fn a_label_a_policy_and_its_deletion_are_noticed_at_once() {
         scene.cluster.kubectl_ok(&["delete", "splap", "labelled"]).unwrap();
     });
 }
+
+#[test]
+fn a_policy_of_a_newer_definition_is_told_and_harms_nobody() {
+    run(async {
+        let scene = Scene::start(binary(), config()).await.unwrap();
+        let ns = "newer-policy";
+        scene.namespace(ns).unwrap();
+        scene.azure.add("contoso-signalr", "contoso-kv").await.unwrap();
+        let before = operator(&scene, ns);
+        let good = policy("good", ns, "contoso-signalr", "contoso-kv", &json!({}));
+        scene.cluster.apply(&good.to_string()).unwrap();
+        // A newer definition knows more words than this operator.
+        let crd = "approvalpolicies.privatelink.signalr-operator.io";
+        let word = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/onUnconfirmed/enum/-";
+        let newer = json!([{"op": "add", "path": word, "value": "Alert"}]).to_string();
+        scene.cluster.kubectl_ok(&["patch", "crd", crd, "--type=json", "-p", &newer]).unwrap();
+        // By name it is the first of all.
+        let alert = policy("a-newer", ns, "contoso-signalr", "contoso-kv", &json!({"onUnconfirmed": "Alert"}));
+        eventually("the definition to be taken", LIMIT, || async {
+            Ok(scene.cluster.apply(&alert.to_string()).map_err(|error| error.to_string()))
+        })
+        .await
+        .unwrap();
+        let told = until_policy(&scene, "a-newer", "the problem", |p| p["status"]["permittedLinks"] == 0).await;
+        let said = told["status"]["conditions"][0]["message"].as_str().unwrap();
+        assert!(said.contains("unknown variant `Alert`") && said.contains("permits nothing"), "{said}");
+        // Others go on: links are created and approved, now and after a start.
+        let automatic = LinkOptions { spec: json!({"approval": {"mode": "Automatic"}}), ..LinkOptions::default() };
+        let ready = async |name: &str| {
+            let link = Scene::manifest(ns, name, "contoso-signalr", "contoso-kv", &automatic);
+            scene.cluster.apply(&link.to_string()).unwrap();
+            scene.until_reason(ns, name, "Approved", LIMIT).await.unwrap();
+        };
+        ready("before").await;
+        before.kill().unwrap();
+        let after = operator(&scene, ns);
+        ready("after").await;
+        let version = async || {
+            let policy = until_policy(&scene, "a-newer", "the problem", |_| true).await;
+            policy["metadata"]["resourceVersion"].clone()
+        };
+        let at_rest = version().await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(version().await, at_rest, "{}", after.log());
+    });
+}

@@ -101,7 +101,7 @@ impl Wires {
         let make =
             move || -> anyhow::Result<Arc<dyn TokenCredential>> { Ok(Arc::new(Credential(credentials.clone()))) };
         let scope = "https://management.azure.com/.default".to_owned();
-        let tokens = TokenSource::new(Box::new(make), scope, Arc::new(Mutex::new(None)));
+        let tokens = TokenSource::new(Box::new(make), "Simulated".into(), scope, Arc::new(Mutex::new(None)));
         let endpoint = ENDPOINT.parse().unwrap();
         let arm = Arc::new(ArmClient::new(Wire(boundary.clone()), endpoint, tokens, metrics.clone()));
         boundary.calls().restarted();

@@ -97,16 +97,23 @@ fn token(sim: &Sim, tenant: &str, call: &Call) -> Reply {
         );
     }
     let lifetime = sim.config.token_lifetime;
-    let expires = clock::now().checked_add(SignedDuration::from_secs(lifetime)).unwrap_or(Timestamp::MAX);
-    let token = access_token(sim, client, expires);
-    let issued = Issued { client_id: client.to_owned(), expires };
-    sim.state().tokens.insert(token.clone(), issued);
+    let (token, _) = issue(sim, client);
     Reply::json(
         200,
         json!({
             "token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token,
         }),
     )
+}
+
+/// Issues a token, and says when it expires.
+pub(crate) fn issue(sim: &Sim, client: &str) -> (String, Timestamp) {
+    let lifetime = SignedDuration::from_secs(sim.config.token_lifetime);
+    let expires = clock::now().checked_add(lifetime).unwrap_or(Timestamp::MAX);
+    let token = access_token(sim, client, expires);
+    let issued = Issued { client_id: client.to_owned(), expires };
+    sim.state().tokens.insert(token.clone(), issued);
+    (token, expires)
 }
 
 /// A token of the form that Entra's have: clients look into it, although they should not.
@@ -121,7 +128,7 @@ fn access_token(sim: &Sim, client: &str, expires: Timestamp) -> String {
 }
 
 /// What a token may be for.
-fn audiences(sim: &Sim) -> [&str; 3] {
+pub(crate) fn audiences(sim: &Sim) -> [&str; 3] {
     [sim.endpoint.as_str(), "https://management.azure.com", "https://management.core.windows.net"]
 }
 

@@ -9,6 +9,7 @@
 pub mod clock;
 pub mod config;
 pub mod faults;
+pub mod identity;
 pub mod server;
 pub mod world;
 

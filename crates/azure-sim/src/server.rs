@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::faults::{Effect, Fault, When};
 use crate::reply::Reply;
 use crate::sim::Sim;
-use crate::{arm, control, entra, tls};
+use crate::{arm, control, entra, identity, tls};
 
 /// The largest body that is read.
 const MAX_BODY: usize = 1 << 20;
@@ -166,7 +166,7 @@ async fn serve_control(listener: TcpListener, sim: Arc<Sim>) {
                 let sim = sim.clone();
                 async move {
                     let reply = match read(request).await {
-                        Ok(call) => control::handle(&sim, &call),
+                        Ok(call) => identity::handle(&sim, &call).unwrap_or_else(|| control::handle(&sim, &call)),
                         Err(_) => Reply::json(400, json!({"error": "the body cannot be read"})),
                     };
                     Ok::<_, Infallible>(response(reply))
@@ -218,7 +218,7 @@ pub(crate) fn answer(sim: &Sim, call: &Call) -> Reply {
     reply
 }
 
-fn log(sim: &Sim, call: &Call, kind: &'static str, actions: Vec<String>, status: u16) {
+pub(crate) fn log(sim: &Sim, call: &Call, kind: &'static str, actions: Vec<String>, status: u16) {
     sim.state().requests.add(call.method.as_str(), call.path(), kind, actions, status);
 }
 

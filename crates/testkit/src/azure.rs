@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+pub use azure_sim::identity::IDENTITY_HEADER;
 use azure_sim::{Config, Server};
 use serde_json::{Value, json};
 

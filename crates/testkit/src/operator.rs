@@ -24,7 +24,7 @@ exec 3<&0
 "$@" 3<&- >>"$LOG" 2>&1 </dev/null &
 process=$!
 echo "$process"
-exec >/dev/null
+exec >/dev/null 2>&1
 ( cat <&3 >/dev/null; kill -TERM "$process"; sleep 5; kill -KILL "$process" ) 2>/dev/null &
 watcher=$!
 wait "$process"

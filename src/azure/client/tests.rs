@@ -92,7 +92,7 @@ impl Bench {
         let make = move || -> anyhow::Result<Arc<dyn TokenCredential>> {
             Ok(Arc::new(Numbered { takes, issued: issued.clone() }))
         };
-        let tokens = TokenSource::new(Box::new(make), String::new(), Arc::new(Mutex::new(None)));
+        let tokens = TokenSource::new(Box::new(make), "Numbered".into(), String::new(), Arc::new(Mutex::new(None)));
         let url = Url::parse("https://azure.test").unwrap();
         let client = ArmClient::new(Arm { sent: sent.clone(), answer }, url.clone(), tokens, Arc::default());
         let about = About {

@@ -1,0 +1,106 @@
+//! Which credential the settings and the environment ask for. The variables are those of Microsoft's
+//! own libraries; one that is set and empty counts as not set.
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context as _;
+use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
+use azure_core::credentials::{Secret, TokenCredential};
+use azure_core::http::{ClientOptions, RetryOptions, Transport};
+use azure_identity::{
+    AzureCliCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
+    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
+};
+use reqwest::Url;
+
+use super::cloud::{CloudSettings, CredentialKind};
+use super::entra::{Refusal, TokenEndpoint, TokenTransport};
+use super::token::TokenSource;
+use super::transport::identity_client;
+
+/// The token source that the settings ask for.
+///
+/// # Errors
+/// When a variable that the credential needs is missing; the message names it.
+pub fn token_source(settings: &CloudSettings, http: &reqwest::Client) -> anyhow::Result<TokenSource> {
+    let refusal = Arc::new(Mutex::new(None));
+    let kind = resolve(settings.credential);
+    let (settings_, http, shared) = (settings.clone(), http.clone(), refusal.clone());
+    let make = move || credential(kind, &settings_, &http, &shared);
+    // Once at the start, so that a missing variable is told then and not hours later.
+    make()?;
+    let name = if kind == settings.credential { format!("{kind:?}") } else { format!("{kind:?}, which auto chose") };
+    Ok(TokenSource::new(Box::new(make), name, settings.scope.clone(), refusal))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn required(name: &str, kind: &str) -> anyhow::Result<String> {
+    variable(name)
+        .with_context(|| format!("the credential {kind} needs the environment variable {name}, which is not set"))
+}
+
+/// What `auto` means: the most specific thing that the environment holds.
+fn resolve(kind: CredentialKind) -> CredentialKind {
+    match kind {
+        CredentialKind::Auto if variable("AZURE_FEDERATED_TOKEN_FILE").is_some() => CredentialKind::WorkloadIdentity,
+        CredentialKind::Auto if variable("AZURE_CLIENT_SECRET").is_some() => CredentialKind::ClientSecret,
+        CredentialKind::Auto => CredentialKind::ManagedIdentity,
+        other => other,
+    }
+}
+
+fn credential(
+    kind: CredentialKind,
+    settings: &CloudSettings,
+    http: &reqwest::Client,
+    refusal: &Refusal,
+) -> anyhow::Result<Arc<dyn TokenCredential>> {
+    let options = |http: &reqwest::Client, endpoint: TokenEndpoint| {
+        let mut custom = CustomConfiguration::default();
+        custom.authority_host = settings.authority.as_str().to_owned();
+        ClientOptions {
+            cloud: Some(Arc::new(CloudConfiguration::Custom(custom))),
+            transport: Some(Transport::new(Arc::new(TokenTransport::new(http.clone(), endpoint, refusal.clone())))),
+            retry: RetryOptions::none(),
+            ..ClientOptions::default()
+        }
+    };
+    let client_options = || options(http, TokenEndpoint::Entra);
+    Ok(match kind {
+        CredentialKind::Auto | CredentialKind::ManagedIdentity => {
+            let imds = variable("AZURE_POD_IDENTITY_AUTHORITY_HOST")
+                .map(|url| Url::parse(&url).with_context(|| format!("AZURE_POD_IDENTITY_AUTHORITY_HOST={url}")))
+                .transpose()?;
+            let options = ManagedIdentityCredentialOptions {
+                user_assigned_id: variable("AZURE_CLIENT_ID").map(UserAssignedId::ClientId),
+                client_options: options(&identity_client()?, TokenEndpoint::Machine { imds }),
+            };
+            ManagedIdentityCredential::new(Some(options)).context("managed identity")?
+        }
+        CredentialKind::WorkloadIdentity => {
+            let kind = "WorkloadIdentity";
+            let file = required("AZURE_FEDERATED_TOKEN_FILE", kind)?;
+            let options = WorkloadIdentityCredentialOptions {
+                credential_options: ClientAssertionCredentialOptions { client_options: client_options() },
+                client_id: Some(required("AZURE_CLIENT_ID", kind)?),
+                tenant_id: Some(required("AZURE_TENANT_ID", kind)?),
+                token_file_path: Some(file.clone().into()),
+            };
+            WorkloadIdentityCredential::new(Some(options))
+                .with_context(|| format!("workload identity with AZURE_FEDERATED_TOKEN_FILE={file}"))?
+        }
+        CredentialKind::ClientSecret => {
+            let kind = "ClientSecret";
+            let tenant = required("AZURE_TENANT_ID", kind)?;
+            let secret = Secret::new(required("AZURE_CLIENT_SECRET", kind)?);
+            let options = ClientSecretCredentialOptions { client_options: client_options() };
+            ClientSecretCredential::new(&tenant, required("AZURE_CLIENT_ID", kind)?, secret, Some(options))
+                .context("client secret")?
+        }
+        CredentialKind::AzureCli => AzureCliCredential::new(None).context("Azure CLI")?,
+    })
+}
