@@ -62,12 +62,15 @@ check "workload identity is asked for with a client id" counts 1 "$workload" --s
 for other in azure.credential=ManagedIdentity azure.clientSecretName=secret; do
     check "and not with $other" counts 0 "$workload" --set "azure.clientId=00000000-0000-0000-0000-000000000000,$other"
 done
+check "a proxy and a mounted CA can be given" counts 4 'HTTPS_PROXY|mountPath: /ca|name: ca' \
+    --set 'extraEnv[0].name=HTTPS_PROXY,extraEnv[0].value=http://proxy:3128' \
+    --set 'extraVolumes[0].name=ca,extraVolumeMounts[0].name=ca,extraVolumeMounts[0].mountPath=/ca'
 check "the image's user is a number" grep -qE '^USER [0-9]+(:[0-9]+)?$' Dockerfile
 check "deploy/base renders" "$bin/kubectl" kustomize deploy/base
 check "the container's user is a number in deploy/base" grep -q 'runAsUser: 65532$' deploy/base/deployment.yaml
 check "deploy/overlays/workload-identity renders" "$bin/kubectl" kustomize deploy/overlays/workload-identity
 
-expected=14
+expected=15
 if [ "$checks" != "$expected" ]; then
     printf 'error: %s checks were run, and %s are expected\n' "$checks" "$expected"
     failed=$((failed + 1))

@@ -49,6 +49,7 @@ const TIMINGS: Timings = Timings {
     propagation_ms: 15_000,
     busy_ms: 5_000,
     linger_ms: 0,
+    hidden_ms: 0,
     latency_ms: 0,
 };
 /// People look this often whether it is their turn.

@@ -102,6 +102,9 @@ pub struct Timings {
     /// How long a link is still there after its deletion has ended.
     #[arg(long, env = "AZURE_SIM_LINGER_MS", default_value_t = 0)]
     pub linger_ms: i64,
+    /// How long ARM's reads do not show a link yet whose creation was accepted: its store is replicated.
+    #[arg(long, env = "AZURE_SIM_HIDDEN_MS", default_value_t = 0)]
+    pub hidden_ms: i64,
     /// Before each answer.
     #[arg(long, env = "AZURE_SIM_LATENCY_MS", default_value_t = 0)]
     pub latency_ms: u64,
@@ -118,6 +121,7 @@ impl Timings {
         propagation_ms: 120_000,
         busy_ms: 5_000,
         linger_ms: 0,
+        hidden_ms: 0,
         latency_ms: 80,
     };
 }

@@ -98,7 +98,7 @@ struct EditLink {
 #[serde(deny_unknown_fields)]
 struct SetOutcome {
     id: String,
-    /// `Succeeded`, `Failed`, `Canceled` or `Never`.
+    /// `Succeeded`, `Failed`, `Canceled`, `Never`, `Untold` or `Vanishes`.
     outcome: String,
     #[serde(default)]
     code: String,
@@ -303,9 +303,14 @@ fn links(sim: &Sim, call: &Call, path: &str) -> Answer {
             let outcome = match outcome.as_str() {
                 "Succeeded" => Outcome::Succeeded,
                 "Never" => Outcome::Never,
+                "Untold" => Outcome::Untold,
+                "Vanishes" => Outcome::Vanishes { code, message },
                 "Failed" | "Canceled" => Outcome::Bad { status: outcome, code, message },
                 other => {
-                    return Err((400, format!("outcome {other:?} is not Succeeded, Failed, Canceled or Never")));
+                    return Err((
+                        400,
+                        format!("outcome {other:?} is not Succeeded, Failed, Canceled, Never, Untold or Vanishes"),
+                    ));
                 }
             };
             let world = &mut state.world;

@@ -51,6 +51,7 @@ const TIMINGS: Timings = Timings {
     propagation_ms: 15_000,
     busy_ms: 5_000,
     linger_ms: 2_000,
+    hidden_ms: 0,
     latency_ms: 0,
 };
 

@@ -49,7 +49,8 @@ pub fn status(sim: &Sim, path: &Path, signalr: &str, operation: &Operation) -> R
     );
     let mut body = json!({"id": id, "name": operation.id, "startTime": time(operation.started)});
     let (word, error) = match (&operation.outcome, operation.ended) {
-        (_, false) => ("Running", None),
+        (_, false) | (Outcome::Untold, _) => ("Running", None),
+        (Outcome::Vanishes { code, message }, true) => ("Failed", Some(json!({"code": code, "message": message}))),
         (Outcome::Bad { status, code, message }, true) => {
             (status.as_str(), Some(json!({"code": code, "message": message})))
         }

@@ -105,7 +105,8 @@ pub fn handle(sim: &Sim, call: &Call, path: &Path, target: &Target) -> Reply {
         | Target::OperationStatus(name, _)
         | Target::OperationResult(name, _) => name,
     };
-    let Some(signalr) = sim.state().world.signalrs.get(&parent_key(path, name)).cloned() else {
+    let seen = sim.state().world.as_read(&parent_key(path, name), clock::now(), call.method == http::Method::GET);
+    let Some(signalr) = seen else {
         return match (call.method.as_str(), target) {
             ("GET", Target::Links(_)) => missing(path, name),
             ("DELETE", _) => parent_missing(name, "delete"),

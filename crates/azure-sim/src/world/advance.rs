@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::model::{Connection, Opener, OperationKind, Outcome, Pending, World, key};
 
-fn after(at: Timestamp, milliseconds: i64) -> Timestamp {
+pub(super) fn after(at: Timestamp, milliseconds: i64) -> Timestamp {
     at.checked_add(SignedDuration::from_millis(milliseconds)).unwrap_or(at)
 }
 
@@ -50,6 +50,10 @@ impl World {
                         link.provisioning = match outcome {
                             // A deletion that failed leaves the link as it was.
                             Outcome::Bad { status, .. } if operation.kind == OperationKind::Put => status.clone(),
+                            Outcome::Vanishes { .. } => {
+                                link.gone_at = Some(ended);
+                                "Failed".to_owned()
+                            }
                             _ => "Succeeded".to_owned(),
                         };
                         let first = !self.vaults.values().any(|vault| {

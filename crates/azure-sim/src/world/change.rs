@@ -1,8 +1,9 @@
 //! What clients and people do. Each either has its effect or is refused as Azure refuses it.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::advance::after;
 use super::advance::request;
 use super::model::{Connection, Link, Opener, Operation, OperationKind, Outcome, Pending, SignalR, Vault, World, key};
 use super::truth::{Truth, Write};
@@ -21,10 +22,6 @@ pub enum Refusal {
     Etag,
     /// 400, and why.
     Invalid(String),
-}
-
-fn after(at: Timestamp, milliseconds: i64) -> Timestamp {
-    at.checked_add(SignedDuration::from_millis(milliseconds)).unwrap_or(at)
 }
 
 impl World {
@@ -104,6 +101,16 @@ impl World {
         let id = key(id);
         let (signalr, name) = id.split_once("/sharedprivatelinkresources/")?;
         self.signalrs.get_mut(signalr)?.links.get_mut(name)
+    }
+
+    /// A SignalR as ARM sees it; reads do not show a link that was accepted moments ago, if so configured.
+    #[must_use]
+    pub fn as_read(&self, id: &str, now: Timestamp, by_a_read: bool) -> Option<SignalR> {
+        let mut signalr = self.signalrs.get(id)?.clone();
+        if by_a_read && self.timings.hidden_ms > 0 {
+            signalr.links.retain(|_, link| after(link.created_at, self.timings.hidden_ms) <= now);
+        }
+        Some(signalr)
     }
 
     /// A connection by its id.

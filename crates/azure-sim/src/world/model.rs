@@ -118,6 +118,15 @@ pub enum Outcome {
     },
     /// Never.
     Never,
+    /// Well, but the operation goes on saying that it runs.
+    Untold,
+    /// `Failed`, and nothing is left of the link.
+    Vanishes {
+        /// The error's code.
+        code: String,
+        /// The error's message.
+        message: String,
+    },
 }
 
 /// A long-running operation on a SignalR.
