@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use reqwest::Url;
 
-use crate::azure::{Cloud, CloudSettings, CredentialKind};
+use crate::azure::{ApiVersions, Cloud, CloudSettings, CredentialKind, KEY_VAULT_API_VERSION, SIGNALR_API_VERSION};
 
 /// Connects Azure SignalR Services to key vaults over shared private links.
 #[derive(Debug, Parser)]
@@ -77,6 +77,12 @@ pub struct RunArgs {
     /// managed identity that the environment holds.
     #[arg(long, env = "AZURE_CREDENTIAL", value_enum, ignore_case = true, default_value = "auto")]
     pub credential: CredentialKind,
+    /// The API version of Microsoft.SignalRService, for a cloud that lags behind.
+    #[arg(long, env = "SIGNALR_API_VERSION", value_name = "VERSION", default_value = SIGNALR_API_VERSION, value_parser = api_version)]
+    pub signalr_api_version: String,
+    /// The API version of Microsoft.KeyVault, for a cloud that lags behind.
+    #[arg(long, env = "KEY_VAULT_API_VERSION", value_name = "VERSION", default_value = KEY_VAULT_API_VERSION, value_parser = api_version)]
+    pub key_vault_api_version: String,
     /// The namespaces to watch; all by default.
     #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMES", value_parser = namespace)]
     pub watch_namespaces: Vec<String>,
@@ -124,6 +130,14 @@ fn https_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+fn api_version(text: &str) -> Result<String, String> {
+    let (date, preview) = text.split_at_checked(10).unwrap_or((text, ""));
+    match (date.parse::<jiff::civil::Date>(), preview) {
+        (Ok(_), "" | "-preview") => Ok(text.to_owned()),
+        _ => Err("expected a date as ARM names its versions, such as 2024-03-01 or 2025-01-01-preview".to_owned()),
+    }
+}
+
 fn pace(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(pace) if pace > 0.0 && pace <= 1.0 => Ok(pace),
@@ -147,6 +161,12 @@ fn log_level(text: &str) -> Result<String, String> {
 }
 
 impl RunArgs {
+    /// The API versions that are asked for.
+    #[must_use]
+    pub fn api_versions(&self) -> ApiVersions {
+        ApiVersions { signalr: self.signalr_api_version.clone(), key_vault: self.key_vault_api_version.clone() }
+    }
+
     /// The cloud, complete.
     ///
     /// # Errors
@@ -221,6 +241,8 @@ mod tests {
             (&["--cloud", "Custom"], &["--arm-endpoint", "AZURE_ARM_ENDPOINT"]),
             (&["--watch-namespaces", "a,B"], &["--watch-namespaces", "B", "lower-case"]),
             (&["--metrics-address", "nowhere"], &["--metrics-address", "nowhere", "HOST:PORT"]),
+            (&["--signalr-api-version", "latest"], &["--signalr-api-version", "latest", "2024-03-01"]),
+            (&["--key-vault-api-version", "2023-13-01"], &["--key-vault-api-version", "2023-13-01", "preview"]),
             (&["--log-level", "a=b=c"], &["--log-level", "a=b=c", "debug"]),
             (&["--credential", "password"], &["--credential", "password", "WorkloadIdentity"]),
         ] {

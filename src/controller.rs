@@ -1,16 +1,17 @@
 //! The controller: watches trigger passes, lanes and policies wake objects.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::{Stream, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, watcher};
 use kube::{Api, Client, Resource as _};
-use signalr_private_link_core::desired::Limits;
+use signalr_private_link_core::Limits;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -20,7 +21,7 @@ use crate::health::Readiness;
 use crate::kubernetes::{self, Objects};
 use crate::metrics::Metrics;
 use crate::permissions::{self, Permissions};
-use crate::reconcile::{self, Clock, Jitter, Lanes, Memories, ObjectKey, Orphans, Turns};
+use crate::reconcile::{self, Clock, Jitter, Lanes, Memories, ObjectKey, Orphans, Outage, Turns};
 
 /// The watched type: an object that cannot be decoded does not stall the others.
 type Watched = DeserializeGuard<SignalRSharedPrivateLink>;
@@ -53,6 +54,8 @@ pub struct Setup {
 /// Watches and passes until `shutdown`: then running passes end, and no new ones begin.
 pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
     let Setup { client, arm, metrics, readiness, namespaces, pace, clock, jitter } = setup;
+    readiness.begin();
+    let shutdown = shutdown.shared();
     let (wake, woken) = mpsc::unbounded_channel();
     let link_changed = Arc::new(Notify::new());
     let (store, writer) = reflector::store::<Watched>();
@@ -81,6 +84,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send + Sync 
         sees_all: namespaces.is_empty(),
         orphans: Orphans::default(),
         metrics,
+        outage: Outage::default(),
     });
     let forgotten = context.clone();
     let changes = links(&client, &namespaces)
@@ -95,12 +99,25 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send + Sync 
         .predicate_filter(predicates::generation.combine(predicates::annotations), PredicateConfig::default());
     let woken =
         UnboundedReceiverStream::new(woken).map(|key| ObjectRef::<Watched>::new(&key.name).within(&key.namespace));
-    let listed = store.clone();
-    tokio::spawn(async move {
-        if listed.wait_until_ready().await.is_ok() {
+    let (listing, has_listed) = (store.clone(), Arc::new(AtomicBool::new(false)));
+    let listed = has_listed.clone();
+    let notice = async move {
+        if listing.wait_until_ready().await.is_ok() {
+            listed.store(true, Ordering::Relaxed);
             readiness.ready();
         }
-    });
+        std::future::pending::<()>().await;
+    };
+    // kube's controller does not end before its first list is complete, which a missing right may prevent.
+    let early_end = {
+        let shutdown = shutdown.clone();
+        async move {
+            shutdown.await;
+            if has_listed.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
     let controller = Controller::for_stream(changes, store)
         .with_config(Config::default().concurrency(CONCURRENCY))
         .reconcile_on(woken)
@@ -108,10 +125,10 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send + Sync 
         .run(one, |_, _, _| Action::requeue(Duration::from_secs(60)), context)
         .for_each(|result| async move {
             if let Err(error) = result {
-                tracing::debug!(%error, "the watch");
+                tracing::debug!(%error, "controller stream error");
             }
         });
-    tokio::select! { () = controller => {}, () = watching => {} }
+    tokio::select! { () = controller => {}, () = watching => {}, () = notice => {}, () = early_end => {} }
 }
 
 /// One watch for all namespaces, or one for each.
@@ -128,7 +145,7 @@ fn links(
             .default_backoff()
             .inspect(|event| {
                 if let Err(error) = event {
-                    tracing::warn!(%error, "the watch failed; it is begun anew");
+                    tracing::warn!(%error, "watch failed; restarting it");
                 }
             })
             .boxed()
@@ -152,4 +169,53 @@ async fn one(object: Arc<Watched>, context: Arc<reconcile::Context>) -> Result<A
         return Ok(Action::requeue(reconcile::KEPT));
     };
     Ok(reconcile::pass(&context, &key).await.map_or_else(Action::await_change, Action::requeue))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use azure_core::credentials::TokenCredential;
+    use bytes::Bytes;
+    use reqwest::Url;
+
+    use super::*;
+    use crate::azure::{Lost, TokenSource, Transport};
+
+    struct NoAzure;
+
+    #[async_trait::async_trait]
+    impl Transport for NoAzure {
+        async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, Lost> {
+            Err(Lost { sent: false, why: "no Azure".into() })
+        }
+    }
+
+    /// L2 of the review: a right is missing, and the first list never comes.
+    #[tokio::test]
+    async fn a_signal_ends_a_controller_that_may_not_list() {
+        let forbidden = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            let status = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}"#;
+            let answer =
+                http::Response::builder().status(403).body(kube::client::Body::from(status.as_bytes().to_vec()));
+            Ok::<_, std::io::Error>(answer.unwrap())
+        });
+        let make = || -> anyhow::Result<Arc<dyn TokenCredential>> { anyhow::bail!("no credential") };
+        let tokens = TokenSource::new(Box::new(make), "None".into(), String::new(), Arc::default());
+        let endpoint = Url::parse("https://azure.test").unwrap();
+        let readiness = Readiness::default();
+        let setup = Setup {
+            client: Client::new(forbidden, "default"),
+            arm: Arc::new(ArmClient::new(NoAzure, endpoint, tokens, Arc::default())),
+            metrics: Arc::default(),
+            readiness,
+            namespaces: vec![],
+            pace: 1.0,
+            clock: jiff::Timestamp::now,
+            jitter: || 0.0,
+        };
+        let begun = Instant::now();
+        run(setup, tokio::time::sleep(Duration::from_millis(200))).await;
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
 }

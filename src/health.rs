@@ -25,6 +25,11 @@ impl Readiness {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// From now on it is not: it has begun to lead, and has listed nothing yet.
+    pub fn begin(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
     fn status(&self) -> (StatusCode, &'static str) {
         if self.0.load(Ordering::Relaxed) {
             (StatusCode::OK, "ok\n")

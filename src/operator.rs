@@ -24,7 +24,9 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::default());
     let http = http_client(&settings)?;
     let tokens = token_source(&settings, &http)?;
-    let arm = Arc::new(ArmClient::new(http, settings.arm.clone(), tokens, metrics.clone()));
+    let arm = Arc::new(
+        ArmClient::new(http, settings.arm.clone(), tokens, metrics.clone()).with_versions(args.api_versions()),
+    );
     let client = kubernetes::connect().await?;
     check_definitions(&client).await?;
     let readiness = Readiness::default();

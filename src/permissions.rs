@@ -15,7 +15,8 @@ use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
-use signalr_private_link_core::desired::{ApprovalMode, Desired, Limits};
+use signalr_private_link_core::Limits;
+use signalr_private_link_core::desired::{ApprovalMode, Desired};
 use signalr_private_link_core::message::safe;
 use tokio::sync::{Notify, mpsc};
 
@@ -104,7 +105,7 @@ where
         .reflect(writer)
         .map(move |event| {
             if let Err(error) = event {
-                tracing::warn!(%error, "the watch of {what} failed; it is begun anew");
+                tracing::warn!(%error, "watch of {what} failed; restarting it");
             }
         })
         .boxed();

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What this link is to be. The SignalR, the key vault, the name, the group and the request
-/// message cannot be changed: delete the object and create it anew. Policies, mode, timeout and
+/// message cannot be changed: delete the object and create it again. Policies, mode, timeout and
 /// period may change at any time.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
@@ -36,14 +36,14 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.azureName) == has(oldSelf.azureName) && (!has(self.azureName) || self.azureName == oldSelf.azureName)").message("spec.azureName is immutable; delete this object and create it anew with the other name").field_path(".azureName"),
-    validation = Rule::new("has(self.requestMessage) == has(oldSelf.requestMessage) && (!has(self.requestMessage) || self.requestMessage == oldSelf.requestMessage)").message("spec.requestMessage is immutable; delete this object and create it anew with the other message").field_path(".requestMessage"),
-    validation = Rule::new("self.groupId == oldSelf.groupId").message("spec.groupId is immutable; delete this object and create it anew with the other group").field_path(".groupId"),
+    validation = Rule::new("has(self.azureName) == has(oldSelf.azureName) && (!has(self.azureName) || self.azureName == oldSelf.azureName)").message("spec.azureName is immutable; delete this object and create it again with the other name").field_path(".azureName"),
+    validation = Rule::new("has(self.requestMessage) == has(oldSelf.requestMessage) && (!has(self.requestMessage) || self.requestMessage == oldSelf.requestMessage)").message("spec.requestMessage is immutable; delete this object and create it again with the other message").field_path(".requestMessage"),
+    validation = Rule::new("self.groupId == oldSelf.groupId").message("spec.groupId is immutable; delete this object and create it again with the other group").field_path(".groupId"),
 )]
 pub struct SignalRSharedPrivateLinkSpec {
     /// The Azure SignalR Service that reaches the key vault over the link. Immutable.
     #[x_kube(
-        validation = Rule::new("self.resourceId == oldSelf.resourceId").message("spec.signalR is immutable; delete this object and create it anew for the other SignalR").field_path(".resourceId"),
+        validation = Rule::new("self.resourceId.lowerAscii() == oldSelf.resourceId.lowerAscii()").message("spec.signalR is immutable; delete this object and create it again for the other SignalR").field_path(".resourceId"),
         validation = Rule::new("self.resourceId.matches('(?i)^/subscriptions/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/resourceGroups/[-a-z0-9._()]{0,89}[-a-z0-9_()]/providers/Microsoft.SignalRService/signalR/[a-z][a-z0-9-]{1,61}[a-z0-9]$')").message(Message::Expression("'spec.signalR.resourceId ' + self.resourceId + ' is not the resource id of a SignalR; expected /subscriptions/<guid>/resourceGroups/<name>/providers/Microsoft.SignalRService/signalR/<name>'".into())).field_path(".resourceId"),
     )]
     #[serde(rename = "signalR")]
@@ -51,7 +51,7 @@ pub struct SignalRSharedPrivateLinkSpec {
     /// The key vault that is reached; it may be in another subscription and resource group.
     /// Immutable.
     #[x_kube(
-        validation = Rule::new("self.resourceId == oldSelf.resourceId").message("spec.keyVault is immutable; delete this object and create it anew for the other key vault").field_path(".resourceId"),
+        validation = Rule::new("self.resourceId.lowerAscii() == oldSelf.resourceId.lowerAscii()").message("spec.keyVault is immutable; delete this object and create it again for the other key vault").field_path(".resourceId"),
         validation = Rule::new("self.resourceId.matches('(?i)^/subscriptions/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/resourceGroups/[-a-z0-9._()]{0,89}[-a-z0-9_()]/providers/Microsoft.KeyVault/vaults/[a-z][a-z0-9-]{1,22}[a-z0-9]$')").message(Message::Expression("'spec.keyVault.resourceId ' + self.resourceId + ' is not the resource id of a key vault; expected /subscriptions/<guid>/resourceGroups/<name>/providers/Microsoft.KeyVault/vaults/<name>'".into())).field_path(".resourceId"),
     )]
     pub key_vault: TargetReference,

@@ -18,7 +18,7 @@ pub use link::{
 };
 pub use parse::{desired, policy};
 pub(crate) use parse::{forced_to_go, identity};
-pub use status::render;
+pub use status::{AsTold, render};
 pub use stored::Stored;
 
 /// The API group of both kinds.

@@ -2,14 +2,15 @@
 //! problem. The schema refuses most of it at admission already; an older object, or a schema that
 //! was changed by hand, must not get further either.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt as _;
-use signalr_private_link_core::desired::{self, ApprovalFacts, Approver, Desired, Limits, Remembered};
+use signalr_private_link_core::Limits;
+use signalr_private_link_core::desired::{self, ApprovalFacts, Approver, Desired, Remembered};
 use signalr_private_link_core::policy::{OnUnconfirmed as CoreOnUnconfirmed, Policy, Requirement};
-use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, LinkId, SignalRId, VaultId};
+use signalr_private_link_core::report::ConnectionFacts;
+use signalr_private_link_core::resource_id::{LinkId, SignalRId, VaultId};
 
 use super::{
     AdoptionPolicy, ApprovalMode, ApprovalPolicy, ApprovalPolicySpec, DeletionPolicy, FINALIZER,
@@ -17,13 +18,31 @@ use super::{
     SignalRSharedPrivateLinkSpec, SignalRSharedPrivateLinkStatus,
 };
 
-/// A duration as Kubernetes writes it (`90s`, `1h30m`).
+/// A duration as Kubernetes writes it (`90s`, `1h30m`). Like Go's, it has at most 2^63 nanoseconds. (kube's own
+/// parser panics where an amount overflows.)
 fn duration(field: &str, text: &str) -> Result<Duration, String> {
-    kube::core::Duration::from_str(text)
-        .ok()
-        .filter(|parsed| !parsed.is_negative())
-        .map(Duration::from)
+    parse_duration(text)
         .ok_or_else(|| format!("{field} {text:?} is not a duration; expected a form like 90s, 10m or 1h30m"))
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    const MOST: f64 = (i64::MAX / 1_000_000_000) as f64;
+    let (mut rest, mut seconds) = (text, 0.0);
+    while !rest.is_empty() {
+        let (amount, unit) = rest.split_at(rest.find(|c: char| c != '.' && !c.is_ascii_digit())?);
+        let end = unit.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(unit.len());
+        let (unit, next) = unit.split_at(end);
+        let factor = match unit {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        seconds += amount.parse::<f64>().ok()? * factor;
+        rest = next;
+    }
+    (!text.is_empty() && seconds <= MOST).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
 }
 
 /// What an object asks for.
@@ -64,9 +83,9 @@ pub fn desired(object: &SignalRSharedPrivateLink, limits: Limits) -> Result<Desi
     };
     let approval_timeout = period("spec.approval.timeout", &approval.timeout);
     let period = period("spec.syncPeriod", sync_period);
-    let words = request_message.clone().unwrap_or_default();
-    if !deleting && (words.len() > 72 || !words.bytes().all(|b| (b' '..=b'~').contains(&b))) {
-        check(format!("spec.requestMessage {words:?} is not at most 72 printable ASCII characters"));
+    let request_text = request_message.clone().unwrap_or_default();
+    if !deleting && (request_text.len() > 72 || !request_text.bytes().all(|b| (b' '..=b'~').contains(&b))) {
+        check(format!("spec.requestMessage {request_text:?} is not at most 72 printable ASCII characters"));
     }
     let (Some(link), Some(vault), Some(approval_timeout), Some(sync_period), true) =
         (link, vault, approval_timeout, period, problems.is_empty())
@@ -85,7 +104,7 @@ pub fn desired(object: &SignalRSharedPrivateLink, limits: Limits) -> Result<Desi
         group_id: match group_id {
             GroupId::Vault => "vault".to_owned(),
         },
-        words,
+        request_text,
         mode: match approval.mode {
             ApprovalMode::Manual => desired::ApprovalMode::Manual,
             ApprovalMode::Automatic => desired::ApprovalMode::Automatic,
@@ -137,9 +156,13 @@ fn remembered(status: &SignalRSharedPrivateLinkStatus) -> Remembered {
             "False" => Some(false),
             _ => None,
         }),
-        connection: connection
-            .and_then(|c| Some((ConnectionId::parse(&c.id).ok()?, EndpointId::parse(&c.private_endpoint_id).ok()?))),
-        connection_settled: connection.is_some_and(|c| c.state == "Approved" && c.provisioning_state == "Succeeded"),
+        seen_in_azure: status.provisioning_state.is_some(),
+        connection: connection.map(|c| ConnectionFacts {
+            id: c.id.clone(),
+            endpoint: c.private_endpoint_id.clone(),
+            state: c.state.clone(),
+            provisioning: c.provisioning_state.clone(),
+        }),
         approval: ApprovalFacts {
             requested_at: approval.requested_at.map(|time| time.0),
             approved_at: approval.approved_at.map(|time| time.0),
@@ -195,4 +218,25 @@ fn requirements(selector: &LabelSelector) -> Option<Vec<Requirement>> {
         });
     }
     Some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_kubernetes_writes_them_and_no_amount_panics() {
+        for (text, seconds) in
+            [("90s", 90.0), ("1h30m", 5400.0), ("1.5h30m", 7200.0), ("500ms", 0.5), ("2562047h", 9.2e9)]
+        {
+            let read = duration("spec.syncPeriod", text).unwrap();
+            assert!((read.as_secs_f64() - seconds).abs() / seconds < 0.01, "{text}: {read:?}");
+        }
+        let refused =
+            ["", "5", "s", "-5s", "1h-5m", "99999999999999999999s", "1e9s", "1d", "5µs", "..s", "NaNs", "3000000h"];
+        for text in refused {
+            let why = duration("spec.syncPeriod", text).unwrap_err();
+            assert!(why.contains("spec.syncPeriod") && why.contains(&format!("{text:?}")), "{why}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt as _;
 use signalr_private_link_core::desired::{ApprovalFacts, Approver, Desired};
 use signalr_private_link_core::reason::{Progress, Reason};
-use signalr_private_link_core::report::{ConnectionFacts, Fact, Ready, Report, Side, Truth};
+use signalr_private_link_core::report::{ConnectionFacts, Fact, Ready, Report, SideCondition, Truth};
 
 use super::{
     ApprovalStatus, FLUX_RECONCILE_ANNOTATION, KeyVaultConnectionStatus, RECONCILE_ANNOTATION,
@@ -30,19 +30,29 @@ fn requested_reconcile(object: &SignalRSharedPrivateLink) -> Option<String> {
     values.max_by_key(|value| (value.parse::<Timestamp>().ok(), *value)).cloned()
 }
 
-/// The status after a pass at `now`. `unconfirmed` says that a Ready that could not be confirmed
-/// has been kept for as long as it may be.
+/// What a report is told with.
+#[derive(Debug, Clone, Copy)]
+pub struct AsTold {
+    /// SignalR's last word is so old that what was said of Ready does not stand any longer.
+    pub ready_expired: bool,
+    /// The reason has been the same for longer than a right takes to work.
+    pub lasting: bool,
+    /// The time of day.
+    pub now: Timestamp,
+}
+
+/// The status after a pass.
 #[must_use]
 pub fn render(
     object: &SignalRSharedPrivateLink,
     desired: Option<&Desired>,
     report: &Report,
-    unconfirmed: bool,
-    now: Timestamp,
+    as_told: AsTold,
 ) -> SignalRSharedPrivateLinkStatus {
     let mut next = object.status.clone().unwrap_or_default();
-    let was_ready = conditions::find(&next.conditions, "Ready").is_some_and(|c| c.status == "True");
-    if report.ready == Ready::Unchanged && was_ready && !unconfirmed {
+    let said = conditions::find(&next.conditions, "Ready").filter(|c| c.status != "Unknown");
+    let kept = report.ready == Ready::Unchanged && said.is_some();
+    if kept && !as_told.ready_expired {
         return next;
     }
     next.observed_generation = object.metadata.generation;
@@ -53,6 +63,8 @@ pub fn render(
         next.key_vault_name = Some(desired.vault.name().to_owned());
     }
     match &report.link {
+        // Nothing is known any more.
+        Fact::Keep if kept => (next.provisioning_state, next.connection_state) = (None, None),
         Fact::Keep => {}
         Fact::Set(link) => {
             next.provisioning_state = link.as_ref().map(|l| l.provisioning.clone());
@@ -65,14 +77,17 @@ pub fn render(
     if let Fact::Set(approval) = &report.approval {
         next.approval = approval_status(approval);
     }
-    set_conditions(&mut next.conditions, report, object.metadata.generation, was_ready);
+    // A restart of the operator is no reason to hope again.
+    let stalled = conditions::find(&next.conditions, "Stalled");
+    let lasting = as_told.lasting || stalled.is_some_and(|c| c.reason == report.reason.as_str());
+    set_conditions(&mut next.conditions, report, object.metadata.generation, lasting);
     let before = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    date(&mut next.conditions, before, now);
+    keep_transition_times(&mut next.conditions, before, as_told.now);
     next
 }
 
 /// A condition that flipped did so in this pass: `conditions::set` takes the system's time.
-fn date(conditions: &mut [Condition], before: &[Condition], now: Timestamp) {
+fn keep_transition_times(conditions: &mut [Condition], before: &[Condition], now: Timestamp) {
     for condition in conditions {
         let same = conditions::find(before, &condition.type_).filter(|earlier| earlier.status == condition.status);
         let flipped =
@@ -81,7 +96,7 @@ fn date(conditions: &mut [Condition], before: &[Condition], now: Timestamp) {
     }
 }
 
-fn set_conditions(all: &mut Vec<Condition>, report: &Report, generation: Option<i64>, was_ready: bool) {
+fn set_conditions(all: &mut Vec<Condition>, report: &Report, generation: Option<i64>, lasting: bool) {
     let mut set = |kind: &str, truth: ConditionStatus, reason: &str, message: &str| {
         let desired = DesiredCondition::new(kind, truth, reason, message).observed_generation(generation);
         let _ = conditions::set(all, desired);
@@ -89,32 +104,34 @@ fn set_conditions(all: &mut Vec<Condition>, report: &Report, generation: Option<
     let ready = match report.ready {
         Ready::Is(truth) => status(truth),
         // Kept for as long as it may be, or never known.
-        Ready::Unchanged if was_ready || conditions_unknown(&report.link) => ConditionStatus::Unknown,
-        Ready::Unchanged => ConditionStatus::False,
+        Ready::Unchanged => ConditionStatus::Unknown,
     };
     set("Ready", ready, report.reason.as_str(), &report.message);
     for (kind, side, when_true) in [
         ("Provisioned", &report.provisioned, "Succeeded"),
         ("ConnectionApproved", &report.approved, Reason::Approved.as_str()),
     ] {
-        if let Fact::Set(Side { truth, message }) = side {
-            let reason = if *truth == Truth::True { when_true } else { report.reason.as_str() };
-            set(kind, status(*truth), reason, message);
+        match side {
+            Fact::Set(SideCondition { truth, message }) => {
+                let reason = if *truth == Truth::True { when_true } else { report.reason.as_str() };
+                set(kind, status(*truth), reason, message);
+            }
+            // Where Ready is not known, neither are they.
+            Fact::Keep if ready == ConditionStatus::Unknown => {
+                set(kind, ConditionStatus::Unknown, report.reason.as_str(), "Could not be read.");
+            }
+            Fact::Keep => {}
         }
     }
     for kind in ["Provisioned", "ConnectionApproved"] {
-        if let Some(condition) = all.iter().find(|c| c.type_ == kind).cloned() {
-            // Not looked at in this pass; what is said is still about this generation's target.
-            let mut same = DesiredCondition::new(kind, parse(&condition.status), condition.reason, condition.message);
-            same = same.observed_generation(generation);
-            let _ = conditions::set(all, same);
-        } else {
+        // One that was not read in this pass keeps the generation that it is about.
+        if conditions::find(all, kind).is_none() {
             let nothing =
                 DesiredCondition::new(kind, ConditionStatus::Unknown, report.reason.as_str(), "Not read yet.");
             let _ = conditions::set(all, nothing.observed_generation(generation));
         }
     }
-    let (reconciling, stalled) = match report.progress() {
+    let (reconciling, stalled) = match report.progress(lasting) {
         _ if ready == ConditionStatus::True => (false, false),
         Progress::InProgress | Progress::Terminating => (true, false),
         Progress::Failed => (false, true),
@@ -131,24 +148,11 @@ fn set_conditions(all: &mut Vec<Condition>, report: &Report, generation: Option<
     }
 }
 
-/// Whether nothing is known of the link.
-fn conditions_unknown<T>(link: &Fact<T>) -> bool {
-    matches!(link, Fact::Keep)
-}
-
-fn parse(status: &str) -> ConditionStatus {
-    match status {
-        "True" => ConditionStatus::True,
-        "False" => ConditionStatus::False,
-        _ => ConditionStatus::Unknown,
-    }
-}
-
 fn connection_status(facts: &ConnectionFacts) -> KeyVaultConnectionStatus {
     KeyVaultConnectionStatus {
         id: facts.id.clone(),
         private_endpoint_id: facts.endpoint.clone(),
-        state: facts.state.to_owned(),
+        state: facts.state.clone(),
         provisioning_state: facts.provisioning.clone(),
     }
 }
@@ -198,11 +202,18 @@ mod tests {
         object
     }
 
-    fn after(object: &SignalRSharedPrivateLink, report: &Report, unconfirmed: bool) -> SignalRSharedPrivateLink {
-        SignalRSharedPrivateLink {
-            status: Some(render(object, None, report, unconfirmed, Timestamp::now())),
-            ..object.clone()
-        }
+    fn told(
+        object: &SignalRSharedPrivateLink,
+        report: &Report,
+        ready_expired: bool,
+        lasting: bool,
+    ) -> SignalRSharedPrivateLink {
+        let as_told = AsTold { ready_expired, lasting, now: Timestamp::now() };
+        SignalRSharedPrivateLink { status: Some(render(object, None, report, as_told)), ..object.clone() }
+    }
+
+    fn after(object: &SignalRSharedPrivateLink, report: &Report, ready_expired: bool) -> SignalRSharedPrivateLink {
+        told(object, report, ready_expired, true)
     }
 
     fn condition(object: &SignalRSharedPrivateLink, kind: &str) -> Option<(String, String)> {
@@ -254,9 +265,39 @@ mod tests {
         let blip = Report::new(Reason::TransientError, "503");
         let kept = after(&ready, &blip, false);
         assert_eq!(kept.status, ready.status);
+        // What was said of another state stays alike, with its way out.
+        let pending = after(&object(), &Report::new(Reason::PendingApproval, "az …"), false);
+        assert_eq!(after(&pending, &blip, false).status, pending.status);
         let unknown = after(&ready, &blip, true);
+        assert_eq!(condition(&unknown, "ConnectionApproved"), is("Unknown", "TransientError"));
+        assert_eq!(unknown.status.as_ref().unwrap().connection_state, None);
         assert_eq!(condition(&unknown, "Ready"), is("Unknown", "TransientError"));
         assert_eq!(condition(&unknown, "Reconciling"), is("True", "TransientError"));
+    }
+
+    #[test]
+    fn a_right_that_is_missing_is_waited_for_before_it_is_a_failure() {
+        for reason in [Reason::AuthorizationFailed, Reason::ApprovalNotAuthorized, Reason::CredentialUnavailable] {
+            let report = Report::new(reason, "403");
+            let first = told(&object(), &report, false, false);
+            assert_eq!(condition(&first, "Reconciling"), is("True", reason.as_str()));
+            let later = told(&first, &report, true, true);
+            assert_eq!(condition(&later, "Stalled"), is("True", reason.as_str()));
+            // A restart does not make it hope again.
+            let restarted = told(&later, &report, true, false);
+            assert_eq!(restarted.status, later.status);
+        }
+    }
+
+    #[test]
+    fn what_was_not_read_in_a_pass_is_about_the_generation_of_then() {
+        let mut object = after(&object(), &Report::new(Reason::PendingApproval, "az …"), false);
+        object.metadata.generation = Some(4);
+        let denied = after(&object, &Report::new(Reason::ApprovalDenied, "no policy"), false);
+        let generation = |kind: &str| {
+            conditions::find(&denied.status.as_ref().unwrap().conditions, kind).unwrap().observed_generation
+        };
+        assert_eq!((generation("Ready"), generation("Provisioned")), (Some(4), Some(3)));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 use kube::api::DynamicObject;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use signalr_private_link_core::desired::{Desired, Limits};
+use signalr_private_link_core::Limits;
+use signalr_private_link_core::desired::Desired;
 
 use super::{SignalRSharedPrivateLink, parse};
 

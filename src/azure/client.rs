@@ -12,8 +12,9 @@ use signalr_private_link_core::message::{duration, safe};
 use signalr_private_link_core::{ArmError, Failure};
 use tokio::time::Instant;
 
-use super::error::{code_and_message, date, retry_after};
-use super::gate::{Bucket, Gates};
+use super::cloud::ApiVersions;
+use super::error::{code_and_message, correlation, date, retry_after};
+use super::gate::{Bucket, Gates, Scope};
 use super::token::TokenSource;
 use super::transport::{Lost, Transport};
 use crate::metrics::Metrics;
@@ -62,6 +63,7 @@ impl About {
             action: self.action,
             scope: self.scope.as_str().into(),
             caller: None,
+            correlation: None,
         }
     }
 }
@@ -82,9 +84,9 @@ pub enum Fate {
     NotApplied,
     /// It may have reached its goal: the answer was lost, late or a 5xx.
     Unknown,
-    /// It had no effect, and is to be decided on anew: what authorises it had become too old, or an old
+    /// It had no effect, and is to be decided on again: what authorises it had become too old, or an old
     /// token was refused and another one is asked for.
-    Anew,
+    DecideAgain,
 }
 
 /// A request that is about to be made.
@@ -92,8 +94,8 @@ struct Outgoing {
     method: Method,
     url: Url,
     body: Option<serde_json::Value>,
-    /// It is not sent later.
-    by: Option<Instant>,
+    /// Never sent after this instant.
+    not_after: Option<Instant>,
 }
 
 /// An answer with a success status.
@@ -105,6 +107,8 @@ pub struct Answer {
     pub date: Option<Timestamp>,
     /// `Azure-AsyncOperation`, or `Location` without one, byte for byte.
     pub operation: Option<String>,
+    /// What Microsoft's support asks for.
+    pub correlation: Option<Box<str>>,
     /// The body.
     pub body: Bytes,
 }
@@ -115,6 +119,7 @@ pub struct ArmClient {
     endpoint: Url,
     tokens: TokenSource,
     gates: Gates,
+    pub(super) versions: ApiVersions,
     metrics: Arc<Metrics>,
 }
 
@@ -122,7 +127,15 @@ impl ArmClient {
     /// A client that sends tokens of `tokens` to `endpoint` and its subdomains only.
     #[must_use]
     pub fn new(transport: impl Transport + 'static, endpoint: Url, tokens: TokenSource, metrics: Arc<Metrics>) -> Self {
-        Self { transport: Box::new(transport), endpoint, tokens, gates: Gates::default(), metrics }
+        let (gates, versions) = (Gates::default(), ApiVersions::default());
+        Self { transport: Box::new(transport), endpoint, tokens, gates, versions, metrics }
+    }
+
+    /// The same at other API versions, for a cloud that lags behind.
+    #[must_use]
+    pub fn with_versions(mut self, versions: ApiVersions) -> Self {
+        self.versions = versions;
+        self
     }
 
     /// The URL of a resource. The path is one that a resource id was rebuilt to.
@@ -171,14 +184,14 @@ impl ArmClient {
     /// # Errors
     /// Typed; a status of 300 and more is one, for redirects are not followed.
     pub(super) async fn read(&self, url: Url, about: &About) -> Result<Answer, CallError> {
-        let outgoing = || Outgoing { method: Method::GET, url: url.clone(), body: None, by: None };
+        let outgoing = || Outgoing { method: Method::GET, url: url.clone(), body: None, not_after: None };
         match self.send(outgoing(), about).await {
-            Err(CallError { fate: Fate::Anew, .. }) => self.send(outgoing(), about).await,
+            Err(CallError { fate: Fate::DecideAgain, .. }) => self.send(outgoing(), about).await,
             other => other,
         }
     }
 
-    /// One attempt to write, which is not sent after `by`: what authorises it would be too old (R6).
+    /// One attempt to write, which is never sent after `not_after`: what authorises it would be too old (R6).
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -188,9 +201,9 @@ impl ArmClient {
         url: Url,
         body: Option<serde_json::Value>,
         about: &About,
-        by: Instant,
+        not_after: Instant,
     ) -> Result<Answer, CallError> {
-        self.send(Outgoing { method, url, body, by: Some(by) }, about).await
+        self.send(Outgoing { method, url, body, not_after: Some(not_after) }, about).await
     }
 
     async fn send(&self, outgoing: Outgoing, about: &About) -> Result<Answer, CallError> {
@@ -204,7 +217,7 @@ impl ArmClient {
     }
 
     async fn attempt(&self, outgoing: Outgoing, about: &About) -> Result<Answer, CallError> {
-        let Outgoing { method, url, body, by } = outgoing;
+        let Outgoing { method, url, body, not_after } = outgoing;
         let bucket = Bucket::of(&method);
         let not_sent = |failure, message| CallError {
             error: about.error(failure, String::new(), message),
@@ -213,12 +226,13 @@ impl ArmClient {
         let token = self.tokens.token().await.map_err(|why| not_sent(Failure::CredentialUnavailable, why))?;
         // The token may have taken its time. From here on a connection may have to be made, within the
         // call's deadline, and nothing else is waited for.
-        if let Some(left) = self.gates.closed(&about.subscription, bucket) {
+        let scopes = [Scope::subscription(&about.subscription, bucket), Scope::resource(&about.scope, bucket)];
+        if let Some(left) = self.gates.closed(&scopes) {
             return Err(not_sent(Failure::Throttled(Some(left)), "ARM asked to wait; nothing was sent".into()));
         }
-        if by.is_some_and(|by| by < Instant::now()) {
+        if not_after.is_some_and(|last| last < Instant::now()) {
             let why = "what had to be read and asked for before took too long; nothing was sent";
-            return Err(CallError { fate: Fate::Anew, ..not_sent(Failure::Transient, why.into()) });
+            return Err(CallError { fate: Fate::DecideAgain, ..not_sent(Failure::Transient(None), why.into()) });
         }
         let reads = method == Method::GET;
         let mut request =
@@ -237,39 +251,46 @@ impl ArmClient {
         let (parts, body) = match answer {
             Ok(answer) => answer.into_parts(),
             Err(Lost { sent, why }) => {
-                let error = about.error(Failure::Transient, String::new(), why);
+                let error = about.error(Failure::Transient(None), String::new(), why);
                 let fate = if sent && !reads { Fate::Unknown } else { Fate::NotApplied };
                 return Err(CallError { error, fate });
             }
         };
         let (status, headers) = (parts.status.as_u16(), parts.headers);
+        let correlation = correlation(&headers);
         if (200..300).contains(&status) {
-            return Ok(Answer { status, date: date(&headers), operation: operation(&headers), body });
+            self.gates.forget(&scopes);
+            return Ok(Answer { status, date: date(&headers), operation: operation(&headers), correlation, body });
         }
         let (code, mut message) = code_and_message(status, &body);
-        let mut failure = Failure::classify(status, &code, retry_after(&headers));
-        if let Failure::Throttled(after) = failure {
-            let closed = self.gates.close(&about.subscription, bucket, after);
-            if let Some(asked) = after.filter(|asked| *asked > closed) {
-                message = format!(
-                    "{message} (Retry-After asks for {}, which is taken as {})",
-                    duration(asked),
-                    duration(closed)
-                );
-            }
-            failure = Failure::Throttled(Some(closed));
+        let asked = retry_after(&headers);
+        // ARM counts throttled calls per subscription; whatever else asks to wait speaks for itself.
+        let [subscription, resource] = scopes;
+        let scope = if status == 429 { Some(subscription) } else { asked.map(|_| resource) };
+        let closed = scope.map(|scope| self.gates.close(scope, asked));
+        if let (Some(asked), Some(closed)) = (asked, closed.filter(|closed| asked.is_some_and(|asked| asked > *closed)))
+        {
+            message =
+                format!("{message} (Retry-After asks for {}, which is taken as {})", duration(asked), duration(closed));
         }
+        let failure = Failure::classify(status, &code, closed);
         let mut fate = Fate::NotApplied;
-        if !reads && matches!(failure, Failure::Transient | Failure::Unexpected) {
+        // A refusal (4xx) had no effect, whatever its code.
+        if !reads && (!(400..500).contains(&status) || status == 408) {
             fate = Fate::Unknown;
         }
-        if failure == Failure::Unauthorized {
+        // A token that was just issued is refused for what it is, and one of another tenant whatever its age:
+        // another one would not be taken either, and all others go on with this one.
+        if failure == Failure::Unauthorized && token.is_old() && code != "InvalidAuthenticationTokenTenant" {
             self.tokens.refuse(&token).await;
-            if token.is_old() {
-                fate = Fate::Anew;
-            }
+            fate = Fate::DecideAgain;
+        }
+        // Rights that come through a group are in the token, as of when it was issued (kubernetes#90351).
+        if failure == Failure::Forbidden && token.may_lack_rights() {
+            self.tokens.refuse(&token).await;
         }
         let mut error = about.error(failure, code, message);
+        error.correlation = correlation;
         if failure == Failure::Forbidden {
             error.caller = token.object_id();
         }
@@ -286,7 +307,7 @@ fn operation(headers: &HeaderMap) -> Option<String> {
 pub(super) fn parse<T: DeserializeOwned>(answer: &Answer, about: &About) -> Result<T, ArmError> {
     serde_json::from_slice(&answer.body).map_err(|error| {
         let message = format!("ARM answered {} with a body that cannot be read: {error}", answer.status);
-        about.error(Failure::Transient, String::new(), safe(&message))
+        about.error(Failure::Transient(None), String::new(), safe(&message))
     })
 }
 

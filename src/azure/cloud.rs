@@ -37,6 +37,27 @@ pub enum CredentialKind {
     AzureCli,
 }
 
+/// The API versions that are asked for: the newest stable one of SignalR, and one of Key Vault that every
+/// cloud has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiVersions {
+    /// Of `Microsoft.SignalRService/signalR/sharedPrivateLinkResources`.
+    pub signalr: String,
+    /// Of `Microsoft.KeyVault/vaults/privateEndpointConnections`.
+    pub key_vault: String,
+}
+
+/// Of SignalR, where nothing else is asked for.
+pub const SIGNALR_API_VERSION: &str = "2024-03-01";
+/// Of Key Vault, where nothing else is asked for.
+pub const KEY_VAULT_API_VERSION: &str = "2023-07-01";
+
+impl Default for ApiVersions {
+    fn default() -> Self {
+        Self { signalr: SIGNALR_API_VERSION.to_owned(), key_vault: KEY_VAULT_API_VERSION.to_owned() }
+    }
+}
+
 /// One cloud, complete.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CloudSettings {

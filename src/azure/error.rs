@@ -36,13 +36,20 @@ pub(super) fn code_and_message(status: u16, body: &[u8]) -> (String, String) {
     (code, message)
 }
 
-/// `Retry-After`, in seconds or as a date; the date is measured against the answer's own `Date`.
+/// What Microsoft's support asks for: the correlation id of the answer, or else its request id.
+pub(super) fn correlation(headers: &HeaderMap) -> Option<Box<str>> {
+    let id = ["x-ms-correlation-request-id", "x-ms-request-id"].iter().find_map(|name| headers.get(*name))?;
+    Some(safe(id.to_str().ok()?).into())
+}
+
+/// `Retry-After`, in seconds or as a date; the date is measured against the answer's own `Date`. One that is
+/// there and cannot be read, or has passed, is zero.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let text = headers.get(reqwest::header::RETRY_AFTER)?.to_str().unwrap_or_default().trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    let until = http_date(text)?;
+    let Some(until) = http_date(text) else { return Some(Duration::ZERO) };
     let now = date(headers).unwrap_or_else(Timestamp::now);
     Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
 }
@@ -103,7 +110,9 @@ mod tests {
         assert_eq!(retry_after(&headers("17")), Some(Duration::from_secs(17)));
         assert_eq!(retry_after(&headers("Mon, 23 Nov 2026 18:01:00 GMT")), Some(Duration::from_secs(60)));
         assert_eq!(retry_after(&headers("Mon, 23 Nov 2026 17:00:00 GMT")), Some(Duration::ZERO));
-        assert_eq!(retry_after(&headers("soon")), None);
+        for unreadable in ["soon", "-5", ""] {
+            assert_eq!(retry_after(&headers(unreadable)), Some(Duration::ZERO), "{unreadable}");
+        }
         assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 }

@@ -1,9 +1,10 @@
-//! Throttling: after a 429 nothing is sent to the same scope before `Retry-After` has passed.
+//! Throttling: nothing is sent to the same scope before `Retry-After` has passed, whatever answer it came with.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use signalr_private_link_core::backoff::{self, Range};
 use tokio::time::Instant;
 
 /// ARM counts reads, writes and deletes apart, per subscription.
@@ -27,32 +28,78 @@ impl Bucket {
     }
 }
 
-/// An absent `Retry-After` counts as this.
-const DEFAULT: Duration = Duration::from_secs(10);
+/// What is closed: what ARM counts together, or one resource that asked for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Scope {
+    /// All calls of a kind in a subscription: a 429.
+    Subscription(String, Bucket),
+    /// All calls of a kind to one SignalR or vault: any other answer that carries `Retry-After`. What one
+    /// resource asks for slows no other.
+    Resource(String, Bucket),
+}
+
+impl Scope {
+    pub(super) fn subscription(id: &str, bucket: Bucket) -> Self {
+        Self::Subscription(id.to_ascii_lowercase(), bucket)
+    }
+
+    pub(super) fn resource(id: &str, bucket: Bucket) -> Self {
+        Self::Resource(id.to_ascii_lowercase(), bucket)
+    }
+}
+
+/// What counts where ARM asks to wait without a time, or with one that has passed: it grows, for as long as the
+/// answers stay such.
+const DEFAULT: Range = Range::seconds(10, 300);
 /// A longer `Retry-After` counts as this.
 const LONGEST: Duration = Duration::from_secs(600);
 
+#[derive(Debug, Clone, Copy)]
+struct Gate {
+    until: Instant,
+    /// Refusals in a row that named no time.
+    unnamed: u32,
+}
+
 /// Which scopes are closed, and until when.
 #[derive(Debug, Default)]
-pub(super) struct Gates(Mutex<HashMap<(String, Bucket), Instant>>);
+pub(super) struct Gates(Mutex<HashMap<Scope, Gate>>);
 
 impl Gates {
-    /// How long the scope is closed yet.
-    pub(super) fn closed(&self, subscription: &str, bucket: Bucket) -> Option<Duration> {
-        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// How long one of these scopes is closed yet.
+    pub(super) fn closed(&self, scopes: &[Scope]) -> Option<Duration> {
+        let gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        gates.retain(|_, until| *until > now);
-        gates.get(&(subscription.to_ascii_lowercase(), bucket)).map(|until| *until - now)
+        let left = scopes.iter().filter_map(|scope| gates.get(scope)?.until.checked_duration_since(now));
+        left.filter(|left| !left.is_zero()).max()
     }
 
-    /// Closes the scope; returns for how long.
-    pub(super) fn close(&self, subscription: &str, bucket: Bucket, retry_after: Option<Duration>) -> Duration {
-        let wait = retry_after.unwrap_or(DEFAULT).min(LONGEST);
-        let until = Instant::now() + wait;
+    /// Closes a scope; returns for how long.
+    pub(super) fn close(&self, scope: Scope, retry_after: Option<Duration>) -> Duration {
+        let now = Instant::now();
         let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let gate = gates.entry((subscription.to_ascii_lowercase(), bucket)).or_insert(until);
-        *gate = (*gate).max(until);
+        let gate = gates.entry(scope).or_insert(Gate { until: now, unnamed: 0 });
+        let wait = match retry_after.filter(|asked| !asked.is_zero()) {
+            Some(asked) => asked.min(LONGEST),
+            None => {
+                let wait = backoff::delay(DEFAULT, gate.unnamed, 0.0);
+                gate.unnamed = gate.unnamed.saturating_add(1);
+                wait
+            }
+        };
+        gate.until = gate.until.max(now + wait);
         wait
+    }
+
+    /// A call to these scopes went well: nothing is remembered of those that are open.
+    pub(super) fn forget(&self, scopes: &[Scope]) {
+        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        for scope in scopes {
+            if gates.get(scope).is_some_and(|gate| gate.until <= now) {
+                gates.remove(scope);
+            }
+        }
     }
 }
 
@@ -60,16 +107,33 @@ impl Gates {
 mod tests {
     use super::*;
 
+    fn reads(subscription: &str) -> Scope {
+        Scope::subscription(subscription, Bucket::Reads)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_gate_opens_when_its_time_has_passed() {
         let gates = Gates::default();
-        gates.close("S", Bucket::Reads, Some(Duration::from_secs(6)));
-        gates.close("s", Bucket::Reads, Some(Duration::from_secs(2)));
-        assert_eq!(gates.closed("s", Bucket::Reads), Some(Duration::from_secs(6)));
-        assert_eq!(gates.closed("s", Bucket::Writes), None);
+        gates.close(reads("S"), Some(Duration::from_secs(6)));
+        gates.close(reads("s"), Some(Duration::from_secs(2)));
+        assert_eq!(gates.closed(&[reads("s")]), Some(Duration::from_secs(6)));
+        assert_eq!(gates.closed(&[Scope::subscription("s", Bucket::Writes)]), None);
         tokio::time::advance(Duration::from_secs(6)).await;
-        assert_eq!(gates.closed("S", Bucket::Reads), None);
-        assert_eq!(gates.close("s", Bucket::Deletes, Some(Duration::from_secs(99_999))), LONGEST);
-        assert_eq!(gates.close("t", Bucket::Deletes, None), DEFAULT);
+        assert_eq!(gates.closed(&[reads("S")]), None);
+        assert_eq!(gates.close(reads("s"), Some(Duration::from_secs(99_999))), LONGEST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_time_and_one_that_has_passed_count_as_the_default_which_grows() {
+        let gates = Gates::default();
+        let mut waits = Vec::new();
+        for asked in [None, Some(Duration::ZERO), None, Some(Duration::ZERO)] {
+            let wait = gates.close(reads("s"), asked);
+            waits.push(wait.as_millis());
+            tokio::time::advance(wait).await;
+        }
+        assert_eq!(waits, [10_000, 15_000, 22_500, 33_750]);
+        gates.forget(&[reads("s")]);
+        assert_eq!(gates.close(reads("s"), None), Duration::from_secs(10), "a call went well in between");
     }
 }

@@ -1,4 +1,4 @@
-//! The vault's side: private endpoint connections. API version 2023-07-01, which every cloud has.
+//! The vault's side: private endpoint connections.
 
 use jiff::Timestamp;
 use reqwest::Method;
@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use super::client::{About, ArmClient, CallError, CallKind};
 
-const API_VERSION: &str = "2023-07-01";
 const READ: &str = "Microsoft.KeyVault/vaults/privateEndpointConnections/read";
 /// Microsoft's pages disagree on which of the two is required; both are granted.
 const WRITE: &str = "Microsoft.KeyVault/vaults/privateEndpointConnections/write (and Microsoft.KeyVault/vaults/PrivateEndpointConnectionsApproval/action)";
@@ -79,14 +78,12 @@ pub struct ApprovalWrite<'a> {
     pub connection: &'a ConnectionId,
     /// The concurrency token just read, if it has one.
     pub etag: Option<&'a str>,
-    /// The endpoint just read.
-    pub endpoint: Option<&'a EndpointId>,
     /// `Approved` or `Rejected`.
     pub status: &'static str,
     /// The new description.
     pub description: &'a str,
-    /// It is not sent later: what authorises it would be too old (R6).
-    pub by: Instant,
+    /// Never sent after this instant: what authorises it would be too old (R6).
+    pub not_after: Instant,
 }
 
 impl ArmClient {
@@ -102,7 +99,7 @@ impl ArmClient {
             subscription: vault.subscription().to_owned(),
             call: CallKind::ListConnections,
         };
-        let url = self.url(&format!("{}/privateEndpointConnections", vault.path()), API_VERSION);
+        let url = self.url(&format!("{}/privateEndpointConnections", vault.path()), &self.versions.key_vault);
         let (wire, date) = self.pages::<WireConnection>(url, &about).await?;
         let ours = |connection: &Connection| connection.id.vault() == *vault;
         Ok(Connections { connections: wire.into_iter().filter_map(WireConnection::read).filter(ours).collect(), date })
@@ -115,17 +112,16 @@ impl ArmClient {
     /// Typed.
     pub async fn get_connection(&self, id: &ConnectionId) -> Result<(Option<Connection>, Option<Timestamp>), ArmError> {
         let about = about(id, "reading the connection", READ, CallKind::GetConnection);
-        match self.read(self.url(id.path(), API_VERSION), &about).await {
+        match self.read(self.url(id.path(), &self.versions.key_vault), &about).await {
             Ok(answer) if answer.status == 204 => Ok((None, answer.date)),
             Ok(answer) => {
                 let wire: WireConnection = super::client::parse(&answer, &about)?;
                 Ok((wire.read(), answer.date))
             }
-            Err(CallError { error: ArmError { failure: Failure::NotFound(level), .. }, .. })
-                if level != Level::Subscription =>
-            {
-                Ok((None, None))
-            }
+            Err(CallError {
+                error: ArmError { failure: Failure::NotFound(Level::Resource | Level::Parent), .. },
+                ..
+            }) => Ok((None, None)),
             Err(call) => Err(call.error),
         }
     }
@@ -137,20 +133,21 @@ impl ArmClient {
     /// Typed, with whether it may have been applied.
     pub async fn put_connection(&self, write: &ApprovalWrite<'_>) -> Result<(), CallError> {
         let about = about(write.connection, "deciding on the connection", WRITE, CallKind::PutConnection);
-        let mut properties = json!({"privateLinkServiceConnectionState": {
-            "status": write.status,
-            "description": write.description,
-            "actionsRequired": "None",
+        // The endpoint's id is read-only, and Microsoft's CLI sends it empty: one that is sent along protects
+        // nothing, and might be checked as a linked scope.
+        let mut body = json!({"properties": {
+            "privateEndpoint": {},
+            "privateLinkServiceConnectionState": {
+                "status": write.status,
+                "description": write.description,
+                "actionsRequired": "None",
+            },
         }});
-        if let (Some(endpoint), Some(properties)) = (write.endpoint, properties.as_object_mut()) {
-            properties.insert("privateEndpoint".into(), json!({"id": endpoint.path()}));
-        }
-        let mut body = json!({"properties": properties});
         if let (Some(etag), Some(body)) = (write.etag, body.as_object_mut()) {
             body.insert("etag".into(), etag.into());
         }
-        let url = self.url(write.connection.path(), API_VERSION);
-        self.write(Method::PUT, url, Some(body), &about, write.by).await.map(drop)
+        let url = self.url(write.connection.path(), &self.versions.key_vault);
+        self.write(Method::PUT, url, Some(body), &about, write.not_after).await.map(drop)
     }
 }
 

@@ -15,7 +15,7 @@ mod token;
 mod transport;
 
 pub use client::{Answer, ArmClient, CallError, CallKind, DEADLINE, Fate};
-pub use cloud::{Cloud, CloudSettings, CredentialKind};
+pub use cloud::{ApiVersions, Cloud, CloudSettings, CredentialKind, KEY_VAULT_API_VERSION, SIGNALR_API_VERSION};
 pub use credential::token_source;
 pub use key_vault::ApprovalWrite;
 pub use operation::FollowedOperation;

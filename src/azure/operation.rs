@@ -78,7 +78,8 @@ impl ArmClient {
             Some(word) if word.eq_ignore_ascii_case("Failed") || word.eq_ignore_ascii_case("Canceled") => {
                 let error = wire.error.unwrap_or_default();
                 let code = error.code.unwrap_or_else(|| word.to_owned());
-                Operation::Failed(safe(&format!("{code}: {}", error.message.unwrap_or_default())))
+                let correlation = answer.correlation.map(|id| format!(" (correlation id {id})")).unwrap_or_default();
+                Operation::Failed(safe(&format!("{code}: {}{correlation}", error.message.unwrap_or_default())))
             }
             Some(_) => Operation::Running,
             // No status: a resource, so the operation has answered with its result.

@@ -1,9 +1,10 @@
-//! SignalR's side: links, replicas. API version 2024-03-01, the newest stable one.
+//! SignalR's side: links, replicas.
 
 use jiff::Timestamp;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
+use signalr_private_link_core::failure::Level;
 use signalr_private_link_core::observed::{ConnectionState, Link, Links, Provisioning};
 use signalr_private_link_core::resource_id::{LinkId, SignalRId, VaultId};
 use signalr_private_link_core::{ArmError, Failure};
@@ -11,8 +12,6 @@ use tokio::time::Instant;
 
 use super::client::{About, ArmClient, CallError, CallKind, Fate, parse};
 use super::key_vault::Page;
-
-const API_VERSION: &str = "2024-03-01";
 
 /// A link on the wire. Anything may be missing, null, or a word that is not known.
 #[derive(Deserialize, Default)]
@@ -58,14 +57,6 @@ impl From<WireLink> for Link {
     }
 }
 
-/// A 404 of something between us and ARM has no code of ARM's, and is no proof that anything is gone.
-fn not_a_verdict(error: ArmError) -> ArmError {
-    match error.failure {
-        Failure::NotFound(_) if error.code.is_empty() => ArmError { failure: Failure::Transient, ..error },
-        _ => error,
-    }
-}
-
 fn about(doing: &str, name: &str, action: &'static str, scope: &str, subscription: &str, call: CallKind) -> About {
     About {
         doing: format!("{doing} {name}"),
@@ -94,7 +85,7 @@ impl ArmClient {
             signalr.subscription(),
             CallKind::ListLinks,
         );
-        let url = self.url(&format!("{}/sharedPrivateLinkResources", signalr.path()), API_VERSION);
+        let url = self.url(&format!("{}/sharedPrivateLinkResources", signalr.path()), &self.versions.signalr);
         let (links, date) = self.pages::<WireLink>(url, &about).await?;
         Ok(Links { links: links.into_iter().map(Link::from).collect(), date })
     }
@@ -110,22 +101,19 @@ impl ArmClient {
             "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources/read",
             CallKind::GetLink,
         );
-        match self.get::<WireLink>(self.url(link.path(), API_VERSION), &about).await {
+        match self.get::<WireLink>(self.url(link.path(), &self.versions.signalr), &about).await {
             Ok((wire, date)) => {
                 let found = Link::from(wire);
                 let name = if found.name.is_empty() { link.name().to_owned() } else { found.name.clone() };
                 Ok((Some(Link { name, ..found }), date))
             }
-            Err(ArmError { failure: Failure::NotFound(level), .. })
-                if level != signalr_private_link_core::failure::Level::Subscription =>
-            {
-                Ok((None, None))
-            }
+            // The link itself. Its SignalR, or the group, has to be said to be gone twice.
+            Err(ArmError { failure: Failure::NotFound(Level::Resource | Level::Parent), .. }) => Ok((None, None)),
             Err(error) => Err(error),
         }
     }
 
-    /// Requests a link, not after `by`. Returns it as ARM answered, and the operation to follow.
+    /// Requests a link, not after `not_after`. Returns it as ARM answered, and the operation to follow.
     ///
     /// # Errors
     /// Typed, with whether it may have been applied.
@@ -135,8 +123,8 @@ impl ArmClient {
         vault: &VaultId,
         group_id: &str,
         message: &str,
-        by: Instant,
-    ) -> Result<(Link, Option<String>), CallError> {
+        not_after: Instant,
+    ) -> Result<(Option<Link>, Option<String>), CallError> {
         let about = about_link(
             link,
             "creating the link",
@@ -148,24 +136,31 @@ impl ArmClient {
             "privateLinkResourceId": vault.path(),
             "requestMessage": message,
         }});
-        let answer = self.write(Method::PUT, self.url(link.path(), API_VERSION), Some(body), &about, by).await?;
+        let answer = self
+            .write(Method::PUT, self.url(link.path(), &self.versions.signalr), Some(body), &about, not_after)
+            .await?;
+        if answer.body.is_empty() {
+            // Accepted: ARM answers so to a PUT over an existing resource (202 without a body).
+            return Ok((None, answer.operation));
+        }
         // Accepted; a body that cannot be read changes nothing about that.
         let wire: WireLink = parse(&answer, &about).map_err(|error| CallError { error, fate: Fate::Unknown })?;
-        Ok((wire.into(), answer.operation))
+        Ok((Some(wire.into()), answer.operation))
     }
 
-    /// Deletes a link, not after `by`. Returns the operation to follow, none when it is gone already.
+    /// Deletes a link, not after `not_after`. Returns the operation to follow, none when it is gone already.
     ///
     /// # Errors
     /// Typed, with whether it may have been applied.
-    pub async fn delete_link(&self, link: &LinkId, by: Instant) -> Result<Option<String>, CallError> {
+    pub async fn delete_link(&self, link: &LinkId, not_after: Instant) -> Result<Option<String>, CallError> {
         let about = about_link(
             link,
             "deleting the link",
             "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources/delete",
             CallKind::DeleteLink,
         );
-        let answer = self.write(Method::DELETE, self.url(link.path(), API_VERSION), None, &about, by).await?;
+        let answer =
+            self.write(Method::DELETE, self.url(link.path(), &self.versions.signalr), None, &about, not_after).await?;
         Ok(answer.operation.filter(|_| answer.status == 202))
     }
 
@@ -182,7 +177,7 @@ impl ArmClient {
             signalr.subscription(),
             CallKind::ListReplicas,
         );
-        let url = self.url(&format!("{}/replicas", signalr.path()), API_VERSION);
+        let url = self.url(&format!("{}/replicas", signalr.path()), &self.versions.signalr);
         let (replicas, _) = self.pages::<serde_json::Value>(url, &about).await?;
         Ok(replicas.len())
     }
@@ -193,14 +188,14 @@ impl ArmClient {
         first: reqwest::Url,
         about: &About,
     ) -> Result<(Vec<T>, Option<Timestamp>), ArmError> {
-        const MOST: usize = 1000;
+        const MAX_PAGES: usize = 1000;
         let mut url = first;
         let mut items = Vec::new();
-        for _ in 0..MOST {
-            let (page, date): (Page<T>, _) = self.get(url, about).await.map_err(not_a_verdict)?;
+        for _ in 0..MAX_PAGES {
+            let (page, date): (Page<T>, _) = self.get(url, about).await?;
             let Some(value) = page.value else {
                 return Err(about.error(
-                    Failure::Transient,
+                    Failure::Transient(None),
                     String::new(),
                     "ARM answered with a list that has no value".into(),
                 ));
@@ -211,6 +206,6 @@ impl ArmClient {
                 Some(next) => url = self.pinned(&next, about)?,
             }
         }
-        Err(about.error(Failure::Unexpected, String::new(), format!("the list does not end after {MOST} pages")))
+        Err(about.error(Failure::Unexpected, String::new(), format!("the list does not end after {MAX_PAGES} pages")))
     }
 }

@@ -8,18 +8,23 @@ use std::time::{Duration, SystemTime};
 use azure_core::credentials::TokenCredential;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
+use signalr_private_link_core::backoff::{self, Range};
 use signalr_private_link_core::message::safe;
 use signalr_private_link_core::resource_id::is_guid;
 use tokio::time::Instant;
 
 use super::client::DEADLINE;
+use super::entra::Refusal;
 use super::error::causes;
 
 /// A token is renewed when less than this is left of it.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
 
 /// A token that was issued so recently is not refused for its age.
-const YOUNG: Duration = Duration::from_secs(60);
+const MIN_AGE_TO_BLAME: Duration = Duration::from_secs(60);
+
+/// What a token says of groups is believed for so long where a right is missing.
+const MAX_AGE_OF_RIGHTS: Duration = Duration::from_secs(15 * 60);
 
 /// A bearer token. It has neither `Debug` output nor `Display`.
 #[derive(Clone)]
@@ -50,7 +55,12 @@ impl Token {
     /// Whether ARM may refuse it for its age: it was revoked, or a clock is wrong. One that was just
     /// issued is refused for what it is.
     pub(super) fn is_old(&self) -> bool {
-        self.since.elapsed() > YOUNG
+        self.since.elapsed() > MIN_AGE_TO_BLAME
+    }
+
+    /// Whether it is so old that rights may have been given since.
+    pub(super) fn may_lack_rights(&self) -> bool {
+        self.since.elapsed() > MAX_AGE_OF_RIGHTS
     }
 
     fn valid_for(&self, at_least: Duration) -> bool {
@@ -67,38 +77,82 @@ impl fmt::Debug for Token {
 type MakeCredential = dyn Fn() -> anyhow::Result<Arc<dyn TokenCredential>> + Send + Sync;
 
 /// Where the operator's tokens come from.
-pub struct TokenSource {
+pub struct TokenSource(Arc<Source>);
+
+struct Source {
     make: Box<MakeCredential>,
     /// Which credential it is, for people.
     name: String,
     scope: String,
-    refusal: Arc<Mutex<Option<String>>>,
+    refusal: Refusal,
     held: Mutex<Option<Token>>,
-    refresh: tokio::sync::Mutex<Refresh>,
+    refresh: Arc<tokio::sync::Mutex<Refresh>>,
 }
 
 /// The one refresh that may be under way, and how the last one ended.
+#[derive(Default)]
 struct Refresh {
     credential: Option<Arc<dyn TokenCredential>>,
-    count: u64,
-    failure: Option<String>,
+    failure: Option<Failed>,
 }
 
+/// A request for a token that failed, and when the next one is made.
+struct Failed {
+    why: String,
+    in_a_row: u32,
+    not_before: Instant,
+}
+
+/// How long a failed request for a token is not repeated: it grows.
+const AFTER_FAILURE: Range = Range::seconds(5, 60);
+
 impl TokenSource {
-    /// A source that makes its credential with `make` when the first token is needed, and anew
-    /// after ARM refused a token.
+    /// A source that makes its credential with `make` when the first token is needed, and again
+    /// after ARM refused a token. `name` says which one it is, for people.
     #[must_use]
-    pub fn new(make: Box<MakeCredential>, name: String, scope: String, refusal: Arc<Mutex<Option<String>>>) -> Self {
-        Self {
-            make,
-            name,
-            scope,
-            refusal,
-            held: Mutex::new(None),
-            refresh: tokio::sync::Mutex::new(Refresh { credential: None, count: 0, failure: None }),
-        }
+    pub fn new(make: Box<MakeCredential>, name: String, scope: String, refusal: Refusal) -> Self {
+        Self(Arc::new(Source { make, name, scope, refusal, held: Mutex::new(None), refresh: Arc::default() }))
     }
 
+    /// A token that is valid for some minutes yet, or at least still valid: then another one is asked for
+    /// behind the caller's back.
+    ///
+    /// # Errors
+    /// What the credential or the token endpoint said. Callers that waited for the same attempt, and those that
+    /// come soon after it, share its failure.
+    pub async fn token(&self) -> Result<Token, String> {
+        let source = &self.0;
+        if let Some(token) = source.valid(RENEW_BEFORE) {
+            return Ok(token);
+        }
+        if let Some(token) = source.valid(DEADLINE) {
+            if let Ok(mut refresh) = source.refresh.clone().try_lock_owned() {
+                let source = source.clone();
+                tokio::spawn(async move {
+                    if let Err(why) = source.renew(&mut refresh).await {
+                        tracing::warn!(
+                            why,
+                            "the token for ARM could not be renewed; the one that is held is still valid"
+                        );
+                    }
+                });
+            }
+            return Ok(token);
+        }
+        let mut refresh = source.refresh.lock().await;
+        source.renew(&mut refresh).await
+    }
+
+    /// Forgets a token that ARM refused, and the credential that keeps it.
+    pub async fn refuse(&self, token: &Token) {
+        if self.0.held().is_some_and(|held| held.secret == token.secret) {
+            self.0.hold(None);
+            self.0.refresh.lock().await.credential = None;
+        }
+    }
+}
+
+impl Source {
     fn held(&self) -> Option<Token> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -107,41 +161,33 @@ impl TokenSource {
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
-    /// A token that is valid for some minutes yet, or at least still valid.
-    ///
-    /// # Errors
-    /// What the credential or the token endpoint said. Callers that waited for the same attempt
-    /// share its failure instead of trying again one after the other.
-    pub async fn token(&self) -> Result<Token, String> {
-        if let Some(token) = self.held().filter(|t| t.valid_for(RENEW_BEFORE)) {
+    fn valid(&self, at_least: Duration) -> Option<Token> {
+        self.held().filter(|token| token.valid_for(at_least))
+    }
+
+    /// Asks for a token, unless somebody has since, or failed to moments ago.
+    async fn renew(&self, refresh: &mut Refresh) -> Result<Token, String> {
+        if let Some(token) = self.valid(RENEW_BEFORE) {
             return Ok(token);
         }
-        let seen = self.refresh.try_lock().map(|refresh| refresh.count).ok();
-        let mut refresh = self.refresh.lock().await;
-        if let Some(token) = self.held().filter(|t| t.valid_for(RENEW_BEFORE)) {
-            return Ok(token);
-        }
-        let waited_for_another = seen.is_none_or(|count| count != refresh.count);
-        if waited_for_another && let Some(failure) = &refresh.failure {
-            return self.still_valid().ok_or_else(|| failure.clone());
-        }
-        refresh.count += 1;
-        let answer = self.request(&mut refresh.credential).await;
-        match answer.map_err(|why| format!("credential {}: {why}", self.name)) {
+        let failures = match &refresh.failure {
+            Some(failed) if failed.not_before > Instant::now() => return Err(failed.why.clone()),
+            Some(failed) => failed.in_a_row,
+            None => 0,
+        };
+        match self.request(&mut refresh.credential).await {
             Ok(token) => {
                 refresh.failure = None;
                 self.hold(Some(token.clone()));
                 Ok(token)
             }
-            Err(failure) => {
-                refresh.failure = Some(failure.clone());
-                self.still_valid().ok_or(failure)
+            Err(why) => {
+                let why = format!("credential {}: {why}", self.name);
+                let not_before = Instant::now() + backoff::delay(AFTER_FAILURE, failures, 0.0);
+                refresh.failure = Some(Failed { why: why.clone(), in_a_row: failures.saturating_add(1), not_before });
+                Err(why)
             }
         }
-    }
-
-    fn still_valid(&self) -> Option<Token> {
-        self.held().filter(|t| t.valid_for(DEADLINE))
     }
 
     async fn request(&self, credential: &mut Option<Arc<dyn TokenCredential>>) -> Result<Token, String> {
@@ -165,7 +211,7 @@ impl TokenSource {
                 since: Instant::now(),
             }),
             Ok(Err(error)) => {
-                // A credential that failed may hold a stale secret or file: make it anew.
+                // A credential that failed may hold a stale secret or file: make it again.
                 *credential = None;
                 Err(safe(&said().unwrap_or_else(|| causes(&error))))
             }
@@ -173,14 +219,6 @@ impl TokenSource {
                 let late = format!("no token within {} s", DEADLINE.as_secs());
                 Err(said().map_or_else(|| late.clone(), |last| format!("{late}; the last answer: {last}")))
             }
-        }
-    }
-
-    /// Forgets a token that ARM refused, and the credential that keeps it.
-    pub async fn refuse(&self, token: &Token) {
-        if self.held().is_some_and(|held| held.secret == token.secret) {
-            self.hold(None);
-            self.refresh.lock().await.credential = None;
         }
     }
 }

@@ -11,16 +11,16 @@ use tower::timeout::TimeoutLayer;
 
 /// By then the API server has begun to answer, also a list or a watch: its own limit for a request
 /// is a minute (`--request-timeout`).
-const BEGUN: Duration = Duration::from_secs(60);
+const RESPONSE_START_TIMEOUT: Duration = Duration::from_secs(60);
 /// A connection that is silent for longer is dead: a watch lasts 290 s at most, see
 /// `kube::runtime::watcher::Config::timeout`.
-const SILENT: Duration = Duration::from_secs(300);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The deadline by which every answer has to begin. kube itself sets none: a list that a dead
 /// connection swallowed would leave the watch blind for ever, without a word.
 #[must_use]
 pub fn deadline() -> TimeoutLayer {
-    TimeoutLayer::new(BEGUN)
+    TimeoutLayer::new(RESPONSE_START_TIMEOUT)
 }
 
 /// A client whose calls are not retried (R5: what failed is observed again), whose answers begin by
@@ -35,7 +35,7 @@ fn client(mut config: Config, deadline: &TimeoutLayer, silent: Duration) -> anyh
     Ok(builder.with_layer(deadline).build())
 }
 
-/// A client none of whose calls is repeated or waits for ever.
+/// A client that never retries and never waits without a deadline.
 ///
 /// # Errors
 /// In words that say which file or variable is wrong.
@@ -70,7 +70,7 @@ pub async fn connect() -> anyhow::Result<Client> {
             config
         }
     };
-    client(config, &deadline(), SILENT)
+    client(config, &deadline(), IDLE_TIMEOUT)
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -10,7 +10,7 @@ use futures::stream::SelectAll;
 use futures::{Stream, StreamExt as _};
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher::{Event, Result};
+use kube::runtime::watcher::{Error, Event, Result};
 
 /// Merges watches.
 pub fn merge<K, S>(watches: Vec<S>) -> impl Stream<Item = Result<Event<K>>> + Send + 'static
@@ -23,9 +23,16 @@ where
     numbered.collect::<SelectAll<_>>().flat_map(move |(at, event)| {
         futures::stream::iter(match event {
             Ok(event) => merge.step(at, event).into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
+            Err(error) => {
+                let refused = if is_forbidden(&error) { merge.refused(at) } else { Vec::new() };
+                std::iter::once(Err(error)).chain(refused.into_iter().map(Ok)).collect::<Vec<_>>()
+            }
         })
     })
+}
+
+fn is_forbidden(error: &Error) -> bool {
+    matches!(error, Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403)
 }
 
 /// What one watch has shown.
@@ -55,7 +62,10 @@ impl<K: Resource<DynamicType = ()> + Clone> Merge<K> {
         let Some(watch) = self.watches.get_mut(at) else { return Vec::new() };
         match event {
             Event::Init => {
-                watch.list.clear();
+                // A list that broke off is begun again: what it has shown so far was there, and may be gone.
+                for (key, object) in watch.list.drain() {
+                    watch.known.entry(key).or_insert(object);
+                }
                 if std::mem::replace(&mut self.begun, true) { Vec::new() } else { vec![Event::Init] }
             }
             Event::InitApply(object) => {
@@ -73,7 +83,7 @@ impl<K: Resource<DynamicType = ()> + Clone> Merge<K> {
                 self.done |= first;
                 let mut events = if first { vec![Event::InitDone] } else { Vec::new() };
                 if self.done {
-                    events.extend(self.deleted.drain(..).map(Event::Delete));
+                    events.extend(self.gone());
                 }
                 events
             }
@@ -90,6 +100,31 @@ impl<K: Resource<DynamicType = ()> + Clone> Merge<K> {
                 Vec::new()
             }
         }
+    }
+
+    /// Deletions that were held back, but of what has come again since.
+    fn gone(&mut self) -> Vec<Event<K>> {
+        let deleted = std::mem::take(&mut self.deleted);
+        let is_there = |object: &K| {
+            let key = ObjectRef::from_obj(object);
+            self.watches.iter().any(|watch| watch.known.contains_key(&key))
+        };
+        deleted.into_iter().filter(|object| !is_there(object)).map(Event::Delete).collect()
+    }
+
+    /// A watch whose first list is refused holds up no other.
+    fn refused(&mut self, at: usize) -> Vec<Event<K>> {
+        let several = self.watches.len() > 1;
+        if let Some(watch) = self.watches.get_mut(at) {
+            watch.listed |= several;
+        }
+        let first = !self.done && self.watches.iter().all(|watch| watch.listed);
+        self.done |= first;
+        if !first {
+            return Vec::new();
+        }
+        let begin = if std::mem::replace(&mut self.begun, true) { None } else { Some(Event::Init) };
+        begin.into_iter().chain([Event::InitDone]).chain(self.gone()).collect()
     }
 
     fn changed(&self, object: K) -> Event<K> {
@@ -145,6 +180,38 @@ mod tests {
             (0, Event::InitDone),
         ];
         assert_eq!(store(mixed), ["a", "b", "c"]);
+    }
+
+    /// L1 of the review.
+    #[test]
+    fn a_first_list_that_breaks_off_leaves_no_ghosts_and_a_deletion_that_was_held_back_no_hole() {
+        let broken = vec![(0, Event::Init), (0, Event::InitApply(object("ghost")))];
+        assert_eq!(store([broken, list(0, &["b"]), list(1, &[])].concat()), ["b"]);
+        let again = vec![(0, Event::Delete(object("a"))), (0, Event::Apply(object("a")))];
+        assert_eq!(store([list(0, &["a"]), again, list(1, &["b"])].concat()), ["a", "b"]);
+    }
+
+    /// L4 of the review.
+    #[test]
+    fn a_namespace_that_may_not_be_listed_holds_up_no_other() {
+        let mut merge = Merge::<ConfigMap>::new(2);
+        let names = |events: Vec<Event<ConfigMap>>| -> Vec<&'static str> {
+            let name = |event| match event {
+                Event::Init => "init",
+                Event::InitApply(_) => "listed",
+                Event::InitDone => "done",
+                Event::Apply(_) => "applied",
+                Event::Delete(_) => "deleted",
+            };
+            events.into_iter().map(name).collect()
+        };
+        for (at, event) in list(0, &["a"]) {
+            merge.step(at, event);
+        }
+        assert_eq!(names(merge.refused(1)), ["done"]);
+        assert_eq!(names(merge.refused(1)), Vec::<&str>::new(), "it is refused again and again");
+        let later: Vec<_> = list(1, &["b"]).into_iter().flat_map(|(at, event)| names(merge.step(at, event))).collect();
+        assert_eq!(later, ["applied"]);
     }
 
     #[test]

@@ -39,17 +39,18 @@ pub enum KubeFailure {
 }
 
 impl KubeFailure {
-    /// The failure as decisions read one of ARM's: it goes by, or its words say what to do.
+    /// Converts to an `ArmError`, so the plan treats it as a transient failure.
     #[must_use]
     pub fn to_arm(&self, doing: &str) -> ArmError {
         ArmError {
-            failure: Failure::Transient,
+            failure: Failure::Transient(None),
             code: "".into(),
             message: format!("the API server: {self}").into(),
             doing: doing.into(),
             action: "",
             scope: "".into(),
             caller: None,
+            correlation: None,
         }
     }
 }
@@ -58,13 +59,18 @@ impl From<kube::Error> for KubeFailure {
     fn from(error: kube::Error) -> Self {
         match &error {
             kube::Error::Api(status) if status.code == 404 => Self::NotFound,
-            // 422: a `test` of the JSON Patch failed.
-            kube::Error::Api(status) if status.code == 409 || status.code == 422 => Self::Changed,
+            kube::Error::Api(status) if status.code == 409 => Self::Changed,
+            // A `test` of the JSON Patch failed. A refusal by validation is a 422 too, and names the kind.
+            kube::Error::Api(status) if status.code == 422 && !names_a_kind(status) => Self::Changed,
             kube::Error::Api(status) if status.code == 403 => Self::Forbidden(status.message.clone()),
             kube::Error::Api(status) => Self::Other(format!("{}: {}", status.code, status.message)),
             other => Self::Other(other.to_string()),
         }
     }
+}
+
+fn names_a_kind(status: &kube::core::Status) -> bool {
+    status.details.as_ref().is_some_and(|details| !details.kind.is_empty())
 }
 
 async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, KubeFailure> {
@@ -120,7 +126,7 @@ impl Objects {
         self.patch(object, vec![add]).await
     }
 
-    /// Lets the object go: removes the finalizer where it stands, and nothing else.
+    /// Removes the finalizer where it stands, and nothing else: Kubernetes deletes the object.
     ///
     /// # Errors
     /// `Changed` when it is another object or version by now.

@@ -6,12 +6,12 @@ use std::time::Duration;
 use signalr_private_link_core::action::{Action, Decision};
 use signalr_private_link_core::approval::{self, LastLook};
 use signalr_private_link_core::desired::Desired;
-use signalr_private_link_core::failure::{Level, Outcome};
 use signalr_private_link_core::marker::{
     ApprovalRecord, Marker, NO_ENDPOINT, NONCE_LENGTH, Nonce, Verdict, endpoint_hash,
 };
-use signalr_private_link_core::observed::{Link, OperationKind, Permissions, Provisioning};
-use signalr_private_link_core::{ArmError, Failure};
+use signalr_private_link_core::memory::Learned;
+use signalr_private_link_core::observed::{ConnectionState, Link, OperationKind, Permissions};
+use signalr_private_link_core::{ArmError, Failure, Outcome};
 use tokio::time::Instant;
 
 use super::{Context, ObjectKey, observe};
@@ -20,7 +20,7 @@ use crate::azure::{ApprovalWrite, CallError, Fate, FollowedOperation};
 use crate::kubernetes::KubeFailure;
 
 /// What authorises a write was read at most this long before it is sent (R6).
-const FRESH: Duration = Duration::from_secs(5);
+const MAX_READ_AGE: Duration = Duration::from_secs(5);
 
 /// Why a write is not made after all.
 enum Stop {
@@ -33,6 +33,15 @@ enum Stop {
 impl From<ArmError> for Stop {
     fn from(error: ArmError) -> Self {
         Self::Failed(error)
+    }
+}
+
+impl From<Stop> for Outcome {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Changed(what) => Self::Changed(what),
+            Stop::Failed(error) => Self::NotApplied(error),
+        }
     }
 }
 
@@ -52,29 +61,47 @@ pub(super) async fn execute(
 ) -> Outcome {
     let parent = match action {
         Action::AddFinalizer => return kubernetes("adding the finalizer", context.objects.add_finalizer(object).await),
-        Action::RemoveFinalizer => {
+        Action::RemoveFinalizer { proven_by_get } => {
+            if *proven_by_get && let Err(stop) = link_is_gone(context, desired).await {
+                return stop.into();
+            }
             return kubernetes("removing the finalizer", context.objects.remove_finalizer(object).await);
         }
         Action::PutLink { .. } | Action::DeleteLink { .. } => desired.link.signalr().key().to_owned(),
         Action::Decide(decision) => decision.connection.vault().key().to_owned(),
     };
     let _lane = context.lanes.enter(&parent).await;
-    let by = Instant::now() + FRESH;
+    let not_after = Instant::now() + MAX_READ_AGE;
     // Somebody else may have begun a change while this one waited for the lane.
     let to_signalr = !matches!(action, Action::Decide(_));
     if to_signalr && context.lanes.busy(&parent, key) {
         return Outcome::Changed("another change to the SignalR began".to_owned());
     }
     let result = match action {
-        Action::PutLink { replaces } => put(context, key, desired, replaces.as_ref(), by).await,
-        Action::DeleteLink { message, waives_fence } => delete(context, key, desired, message, *waives_fence, by).await,
-        Action::Decide(decision) => decide(context, key, desired, decision, by).await,
-        Action::AddFinalizer | Action::RemoveFinalizer => Stop::because("not a write to Azure"),
+        Action::PutLink { replaces, .. } => put(context, key, desired, replaces.as_ref(), not_after).await,
+        Action::DeleteLink { message, waives_fence } => {
+            delete(context, key, desired, message, *waives_fence, not_after).await
+        }
+        Action::Decide(decision) => write_verdict(context, key, desired, decision, not_after).await,
+        Action::AddFinalizer | Action::RemoveFinalizer { .. } => Stop::because("not a write to Azure"),
     };
-    match result {
-        Ok(outcome) => outcome,
-        Err(Stop::Changed(what)) => Outcome::Changed(what),
-        Err(Stop::Failed(error)) => Outcome::NotApplied(error),
+    result.unwrap_or_else(Outcome::from)
+}
+
+/// R11: a single GET shows that no link of this object's is there; a list alone may lag.
+async fn link_is_gone(context: &Context, desired: &Desired) -> Result<(), Stop> {
+    match link_now(context, desired).await? {
+        Some(link) if link.marker_of(&desired.object.uid).is_some() => Stop::because("the link is still there"),
+        _ => Ok(()),
+    }
+}
+
+/// The link by a single GET; without its SignalR there is none either.
+async fn link_now(context: &Context, desired: &Desired) -> Result<Option<Link>, Stop> {
+    match context.arm.get_link(&desired.link).await {
+        Ok((link, _)) => Ok(link),
+        Err(error) if error.failure.proves_absence() => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -99,7 +126,7 @@ async fn object_now(context: &Context, desired: &Desired) -> Result<Desired, Sto
 
 /// The object is the same, and as alive as it was.
 async fn same_object(context: &Context, desired: &Desired) -> Result<(), Stop> {
-    if desired.is_same_wish(&object_now(context, desired).await?) {
+    if desired.still_asks_the_same_as(&object_now(context, desired).await?) {
         Ok(())
     } else {
         Stop::because("the object changed")
@@ -110,7 +137,7 @@ fn failed(call: CallError) -> Outcome {
     match call.fate {
         Fate::Unknown => Outcome::Unknown(call.error),
         Fate::NotApplied => Outcome::NotApplied(call.error),
-        Fate::Anew => Outcome::Changed(call.error.message.into()),
+        Fate::DecideAgain => Outcome::Changed(call.error.message.into()),
     }
 }
 
@@ -119,11 +146,11 @@ async fn put(
     key: &ObjectKey,
     desired: &Desired,
     replaces: Option<&Marker>,
-    by: Instant,
+    not_after: Instant,
 ) -> Result<Outcome, Stop> {
     same_object(context, desired).await?;
     // Somebody else's PUT of this link may have ended so while this one waited for the lane.
-    if context.memories.late_write(key, &desired.link, false, &context.limits).0.is_some() {
+    if context.memories.late_write(key, &desired.link, false, &context.limits).is_some() {
         return Stop::because("an earlier write to the link may still land");
     }
     let (found, _) = context.arm.get_link(&desired.link).await?;
@@ -132,32 +159,38 @@ async fn put(
         (Some(link), Some(own)) if may_replace(link, own) => {}
         _ => return Stop::because("the link is not what was decided on"),
     }
-    let nonce = Nonce::from_random(rand::random::<[u8; NONCE_LENGTH]>());
-    let marker = Marker { uid: desired.object.uid.clone(), nonce, tag: desired.tag() };
-    let message = marker.message(&desired.words);
+    // One that is put again keeps its marker: what is on the vault already was asked for with that.
+    let marker = replaces.cloned().unwrap_or_else(|| Marker {
+        uid: desired.object.uid.clone(),
+        nonce: Nonce::from_random(rand::random::<[u8; NONCE_LENGTH]>()),
+        tag: desired.tag(),
+    });
+    let message = marker.message(&desired.request_text);
     let signalr = desired.link.signalr();
-    Ok(match context.arm.put_link(&desired.link, &desired.vault, &desired.group_id, &message, by).await {
+    Ok(match context.arm.put_link(&desired.link, &desired.vault, &desired.group_id, &message, not_after).await {
         Ok((link, operation)) => {
             context.lanes.occupy(signalr.key(), key);
             let followed = operation.map(|url| FollowedOperation::new(OperationKind::Put, desired.link.clone(), url));
             context.memories.follow(key, followed);
-            Outcome::Applied(Some(Box::new(link)))
+            context.memories.learn(key, Learned::accept_put);
+            Outcome::Applied(link.map(Box::new))
         }
         Err(call) => not_accepted(context, key, desired, call),
     })
 }
 
-/// S5: a link is put again only where it is our own and failed.
+/// S5, R12: a link is put again only where it is our own, failed, and does not work all the same.
 fn may_replace(link: &Link, own: &Marker) -> bool {
     Marker::parse(&link.message).as_ref() == Some(own)
-        && matches!(link.provisioning, Provisioning::Failed | Provisioning::Canceled)
+        && link.provisioning.has_failed()
+        && link.connection != ConnectionState::Approved
 }
 
 /// A write to the link that Azure did not accept, or whose outcome is not known.
 fn not_accepted(context: &Context, key: &ObjectKey, desired: &Desired, call: CallError) -> Outcome {
     // 409 is "busy", whatever the parent's state says: nobody tries again at once.
-    if call.error.failure == Failure::Busy {
-        context.lanes.rest(desired.link.signalr().key(), key);
+    if matches!(call.error.failure, Failure::Busy(_)) {
+        context.lanes.rest_after_refusal(desired.link.signalr().key(), key);
     }
     if call.fate == Fate::Unknown {
         context.memories.unknown_outcome(&desired.link);
@@ -171,49 +204,43 @@ async fn delete(
     desired: &Desired,
     message: &str,
     waives_fence: bool,
-    by: Instant,
+    not_after: Instant,
 ) -> Result<Outcome, Stop> {
     same_object(context, desired).await?;
     match context.arm.get_link(&desired.link).await? {
         (Some(link), _) if link.message == message => {}
         _ => return Stop::because("the link is not the one that was decided on"),
     }
-    context.memories.deleting(key, waives_fence);
+    context.memories.learn(key, |learned, _| learned.begin_delete(waives_fence));
     let signalr = desired.link.signalr();
-    Ok(match context.arm.delete_link(&desired.link, by).await {
+    Ok(match context.arm.delete_link(&desired.link, not_after).await {
         Ok(operation) => {
             context.lanes.occupy(signalr.key(), key);
             let followed =
                 operation.map(|url| FollowedOperation::new(OperationKind::Delete, desired.link.clone(), url));
             context.memories.follow(key, followed);
-            context.memories.deleted(key);
+            context.memories.learn(key, Learned::accept_delete);
             Outcome::Applied(None)
         }
         Err(call) => not_accepted(context, key, desired, call),
     })
 }
 
-async fn decide(
+async fn write_verdict(
     context: &Context,
     key: &ObjectKey,
     desired: &Desired,
     decision: &Decision,
-    by: Instant,
+    not_after: Instant,
 ) -> Result<Outcome, Stop> {
-    if decision.verdict == Verdict::Revoked {
-        context.memories.revoking(key);
-    }
+    let revokes = decision.verdict == Verdict::Revoked;
+    context.memories.learn(key, |learned, _| learned.begin_decision(revokes));
     let object = object_now(context, desired).await?;
     let permissions = match decision.verdict {
         Verdict::Approved => observe::permissions(context, &desired.object.namespace).await?,
         Verdict::Revoked => Permissions::default(),
     };
-    let link = match context.arm.get_link(&desired.link).await {
-        Ok((link, _)) => link,
-        // Without its SignalR there is no link either.
-        Err(ArmError { failure: Failure::NotFound(level), .. }) if level != Level::Subscription => None,
-        Err(error) => return Err(error.into()),
-    };
+    let link = link_now(context, desired).await?;
     let (connection, date) = context.arm.get_connection(&decision.connection).await?;
     let last =
         LastLook { object: &object, link: link.as_ref(), permissions: &permissions, connection: connection.as_ref() };
@@ -233,13 +260,12 @@ async fn decide(
     let write = ApprovalWrite {
         connection: &decision.connection,
         etag: connection.etag.as_deref(),
-        endpoint: connection.endpoint.as_ref(),
         status: match decision.verdict {
             Verdict::Approved => "Approved",
             Verdict::Revoked => "Rejected",
         },
         description: &record.to_description(),
-        by,
+        not_after,
     };
     Ok(match context.arm.put_connection(&write).await {
         Ok(()) => Outcome::Applied(None),

@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use signalr_private_link_core::backoff::{self, Range};
 use tokio::sync::{OwnedMutexGuard, mpsc};
 use tokio::time::Instant;
 
@@ -22,6 +23,8 @@ const TURN: Duration = Duration::from_secs(10);
 /// An operation that nobody reports as ended does not hold the lane longer than this: the links
 /// themselves tell whether the SignalR is busy.
 const LONGEST: Duration = Duration::from_secs(120);
+/// How long a SignalR rests after it refused a change, or was found busy by whoever was next: it grows.
+const REST_AFTER_REFUSAL: Range = Range::seconds(10, 120);
 
 #[derive(Default)]
 struct Lane {
@@ -34,6 +37,8 @@ struct Lane {
     waiting: VecDeque<ObjectKey>,
     /// Whose namespace wrote last: another one's object goes next.
     last: Option<String>,
+    /// How many refusals came in a row.
+    refusals: u32,
 }
 
 /// The lanes of all SignalRs and vaults.
@@ -41,14 +46,14 @@ pub struct Lanes {
     locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     lanes: Arc<Mutex<HashMap<String, Lane>>>,
     wake: mpsc::UnboundedSender<ObjectKey>,
-    rest: Duration,
+    pace: f64,
 }
 
 impl Lanes {
     /// Lanes that wake objects through `wake`; `pace` scales the rest after an operation.
     #[must_use]
     pub fn new(wake: mpsc::UnboundedSender<ObjectKey>, pace: f64) -> Self {
-        Self { locks: Mutex::default(), lanes: Arc::default(), wake, rest: REST.mul_f64(pace).max(LEAST_REST) }
+        Self { locks: Mutex::default(), lanes: Arc::default(), wake, pace }
     }
 
     /// Holds the lane of a parent for the last reads before a write and the write itself.
@@ -91,18 +96,26 @@ impl Lanes {
         self.with(signalr, |lane| {
             lane.occupant = Some((object.clone(), Instant::now()));
             lane.turn = None;
+            lane.refusals = 0;
             lane.waiting.retain(|waiting| waiting != object);
         });
     }
 
-    /// The operation of this object's ended, or Azure said that it is busy: rest, then the next.
+    /// The operation of this object's ended: rest, then the next.
     pub fn rest(&self, signalr: &str, object: &ObjectKey) {
-        let until = Instant::now() + self.rest;
+        let until = Instant::now() + REST.mul_f64(self.pace).max(LEAST_REST);
         self.with(signalr, |lane| {
-            if lane.occupant.as_ref().is_some_and(|(who, _)| who == object) {
-                lane.occupant = None;
-            }
+            lane.release(object);
             lane.rest_until = Some(until);
+        });
+        self.wake_next(signalr.to_owned(), until);
+    }
+
+    /// Azure refused a change of this object's, for it is busy (409): rest, the longer the more often.
+    pub fn rest_after_refusal(&self, signalr: &str, object: &ObjectKey) {
+        let until = self.with(signalr, |lane| {
+            lane.release(object);
+            lane.refuse(self.pace)
         });
         self.wake_next(signalr.to_owned(), until);
     }
@@ -114,9 +127,15 @@ impl Lanes {
 
     /// The object waits for its turn.
     pub fn queue(&self, signalr: &str, object: &ObjectKey) {
+        let pace = self.pace;
         let rest = self.with(signalr, |lane| {
             if !lane.waiting.contains(object) {
                 lane.waiting.push_back(object.clone());
+            }
+            if lane.turn.as_ref().is_some_and(|(who, _)| who == object) {
+                // It was next, and found the SignalR busy all the same. Whoever comes after it would, too.
+                lane.turn = None;
+                lane.refuse(pace);
             }
             lane.rest_until.filter(|until| lane.occupant.is_none() && *until > Instant::now())
         });
@@ -155,8 +174,10 @@ impl Lanes {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         for lane in lanes.values_mut() {
             lane.waiting.retain(|waiting| waiting != object);
-            if lane.occupant.as_ref().is_some_and(|(who, _)| who == object) {
-                lane.occupant = None;
+            let held = |place: &Option<(ObjectKey, Instant)>| place.as_ref().is_some_and(|(who, _)| who == object);
+            if held(&lane.occupant) || held(&lane.turn) {
+                lane.release(object);
+                lane.turn.take_if(|(who, _)| who == object);
                 lane.wake(&self.wake);
             }
         }
@@ -164,6 +185,21 @@ impl Lanes {
 }
 
 impl Lane {
+    /// The operation of this object's is not under way any more.
+    fn release(&mut self, object: &ObjectKey) {
+        if self.occupant.as_ref().is_some_and(|(who, _)| who == object) {
+            self.occupant = None;
+        }
+    }
+
+    /// The SignalR takes no change: until when it rests.
+    fn refuse(&mut self, pace: f64) -> Instant {
+        let rest = backoff::delay(REST_AFTER_REFUSAL, self.refusals, 0.0).mul_f64(pace).max(LEAST_REST);
+        self.refusals = self.refusals.saturating_add(1);
+        let until = Instant::now() + rest;
+        *self.rest_until.insert(until)
+    }
+
     /// Gives the turn to the next object, if nobody holds the lane.
     fn wake(&mut self, wake: &mpsc::UnboundedSender<ObjectKey>) {
         let now = Instant::now();
@@ -219,6 +255,45 @@ mod tests {
         lanes.rest("s", &key("b"));
         assert_eq!(woken.recv().await, Some(key("c")));
         assert!(woken.try_recv().is_err());
+    }
+
+    /// H1 of the review: whoever is next finds somebody else's change under way.
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_next_and_finds_the_signalr_busy_does_not_wake_itself() {
+        let (wake, mut woken) = mpsc::unbounded_channel();
+        let lanes = Lanes::new(wake, 1.0);
+        lanes.occupy("s", &key("a"));
+        lanes.queue("s", &key("b"));
+        lanes.queue("s", &key("c"));
+        lanes.rest("s", &key("a"));
+        assert_eq!(woken.recv().await, Some(key("b")));
+        let mut waits = Vec::new();
+        for next in ["b", "c", "b", "c", "b", "c", "b", "c"] {
+            let begun = Instant::now();
+            lanes.queue("s", &key(next));
+            lanes.yield_turn(&key(next));
+            assert!(woken.try_recv().is_err(), "{next} does not wake itself");
+            assert!(woken.recv().await.is_some());
+            waits.push(begun.elapsed().as_secs());
+        }
+        assert_eq!(waits, [10, 15, 22, 33, 50, 75, 113, 120]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_rests_longer_each_time_until_a_write_is_accepted() {
+        let (wake, _woken) = mpsc::unbounded_channel();
+        let lanes = Lanes::new(wake, 1.0);
+        let rests = async || {
+            let begun = Instant::now();
+            lanes.rest_after_refusal("s", &key("a"));
+            while lanes.busy("s", &key("a")) {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            begun.elapsed().as_secs()
+        };
+        assert_eq!((rests().await, rests().await), (10, 15));
+        lanes.occupy("s", &key("a"));
+        assert_eq!(rests().await, 10);
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,13 +21,14 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use kube::runtime::events::Recorder;
 use signalr_private_link_core::backoff::{self, Range};
-use signalr_private_link_core::desired::{Desired, Limits};
-use signalr_private_link_core::failure::Outcome;
+use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::observed::{Connections, Links, Observed};
 use signalr_private_link_core::reason::Wait;
-use signalr_private_link_core::{Again, Next, Plan, Reason, Report, conclude, plan};
+use signalr_private_link_core::{Again, Limits, Next, Outcome, Plan, Report, conclude, plan};
 
-use crate::api::SignalRSharedPrivateLink;
+use signalr_private_link_core::Reason;
+
+use crate::api::{self, SignalRSharedPrivateLink};
 use crate::azure::{ArmClient, Shared};
 use crate::kubernetes::{KubeFailure, Objects};
 use crate::metrics::Metrics;
@@ -93,6 +94,27 @@ pub struct Context {
     pub orphans: Orphans,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// When it was last said that the API server fails.
+    pub outage: Outage,
+}
+
+/// When something was last said that would be said for every object.
+#[derive(Debug, Default)]
+pub struct Outage(std::sync::Mutex<Option<tokio::time::Instant>>);
+
+impl Outage {
+    /// How long the same is no news.
+    const QUIET: Duration = Duration::from_secs(10);
+
+    /// Whether it is to be said once more.
+    fn is_news(&self, now: tokio::time::Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_news = last.is_none_or(|last| now.duration_since(last) >= Self::QUIET);
+        if is_news {
+            *last = Some(now);
+        }
+        is_news
+    }
 }
 
 impl Context {
@@ -105,6 +127,8 @@ impl Context {
     }
 }
 
+/// No object is looked at twice within this time, at pace 1, unless the first look was a step (R13).
+const SHORTEST: Duration = Duration::from_secs(1);
 /// How soon a pass that a panic ended is tried again.
 const AFTER_PANIC: Duration = Duration::from_secs(60);
 /// How soon a pass is made again whose write found something changed.
@@ -132,30 +156,31 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
         // The watch goes on showing it: one of the two lags behind. What is remembered about it
         // makes waits longer, and is kept.
         Ok(None) if still_seen(context, key) => {
-            let wait = |attempt| Some(backoff::delay(AFTER_KUBERNETES, attempt, (context.jitter)()));
-            return context.memories.delay(key, None, wait);
+            context.memories.track_unread(key);
+            return Some(after_attempt(context, key, AFTER_KUBERNETES));
         }
         Ok(None) => {
             context.forget(key, None);
             return None;
         }
         Err(error) => {
-            context.memories.expect(key);
+            context.memories.track_unread(key);
             return Some(kubernetes_failed(context, key, "reading the object", &error));
         }
     };
-    let wish = stored.desired(context.limits);
+    let asked = stored.desired(context.limits);
     let object = stored.object;
-    context.memories.meet(key, &object);
-    let desired = match wish {
+    context.memories.record_seen(key, &object);
+    let desired = match asked {
         Ok(desired) => desired,
         Err(problems) => return undecided::unusable(context, key, &object, &problems).await,
     };
-    let desired = match undecided::wish(context, desired).await {
+    let desired = match undecided::resolve_deletion_intent(context, desired).await {
         Ok(desired) => desired,
-        Err(error) => return Some(undecided::unknown(context, key, &object, &error).await),
+        Err(error) => return Some(undecided::report_unreadable_definition(context, key, &object, &error).await),
     };
-    let (plan, observed) = decide(context, key, &desired).await;
+    let (plan, observed) = plan_with_reads(context, key, &desired).await;
+    let acts = plan.action.is_some();
     let Plan { report, again, .. } = carry_out(context, key, &object, &desired, plan).await;
     if again == Again::Never {
         context.forget(key, object.metadata.uid.as_deref());
@@ -164,15 +189,14 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
     match report {
         Some(said) => {
             report::audit_found(context, key, &object, &said).await;
-            let unconfirmed = observed.memory.unconfirmed_for;
-            let limit = context.limits.unconfirmed.max(desired.sync_period.mul_f64(context.limits.pace * 2.0));
-            if said.reason == Reason::Approved {
-                context.memories.confirmed(key);
-            }
-            let said = Said { report: &said, stale: unconfirmed >= limit };
+            let grace = context.limits.ready_grace.max(desired.sync_period.mul_f64(context.limits.pace * 2.0));
+            let said = Said { report: &said, ready_expired: observed.memory.heard_ago >= grace, acts };
             Some(tell(context, key, &object, &desired, said, again).await)
         }
-        None => context.memories.delay(key, None, |attempt| delay(context, &desired, None, again, attempt)),
+        None => {
+            let attempt = context.memories.count_attempt(key, None);
+            delay(context, &desired, None, Look { again, progressed: acts }, attempt)
+        }
     }
 }
 
@@ -194,7 +218,7 @@ async fn carry_out(
     let label = action.label();
     context.metrics.pass(label);
     let outcome = execute::execute(context, key, object, desired, &action).await;
-    tracing::info!(object = %key, action = label, outcome = ?Brief(&outcome), "acted");
+    tracing::info!(object = %key, action = label, outcome = ?Brief(&outcome), "action finished");
     report::audit(context, key, object, &action, &outcome).await;
     if let (Some(alarm), Outcome::Applied(_)) = (&plan.alarm, &outcome) {
         report::alarm(context, object, alarm).await;
@@ -213,7 +237,7 @@ fn still_seen(context: &Context, key: &ObjectKey) -> bool {
 }
 
 /// Observes until the plan has all it needs.
-async fn decide(context: &Context, key: &ObjectKey, desired: &Desired) -> (Plan, Observed) {
+async fn plan_with_reads(context: &Context, key: &ObjectKey, desired: &Desired) -> (Plan, Observed) {
     let mut observed = observe::begin(context, key, desired);
     let plan = loop {
         match plan(desired, &observed, (context.clock)()) {
@@ -225,10 +249,20 @@ async fn decide(context: &Context, key: &ObjectKey, desired: &Desired) -> (Plan,
     (plan, observed)
 }
 
-/// A report, and whether the last confirmation of Ready is too old to stand.
+/// A report, whether the last word of SignalR's is too old for Ready to stand, and whether the pass
+/// had an effect.
 struct Said<'a> {
     report: &'a Report,
-    stale: bool,
+    ready_expired: bool,
+    acts: bool,
+}
+
+/// When the plan wants to look again, and whether this pass has changed anything: one that has not
+/// is no step towards anything, and is never followed by another at once (R13).
+#[derive(Clone, Copy)]
+struct Look {
+    again: Again,
+    progressed: bool,
 }
 
 async fn tell(
@@ -239,78 +273,73 @@ async fn tell(
     said: Said<'_>,
     again: Again,
 ) -> Duration {
-    if said.report.reason == Reason::WaitingForSignalR {
+    let reason = said.report.reason;
+    if reason == Reason::WaitingForSignalR {
         context.lanes.queue(desired.link.signalr().key(), key);
     }
-    match report::report(context, object, Some(desired), said.report, said.stale).await {
-        Ok(()) => context
-            .memories
-            .delay(key, Some(said.report.reason), |attempt| delay(context, desired, Some(said.report), again, attempt))
-            .unwrap_or(AFTER_PANIC),
+    let lasting = context.memories.has_said_for(key, reason) >= context.limits.right_grace;
+    let as_told = api::AsTold { ready_expired: said.ready_expired, lasting, now: (context.clock)() };
+    match report::write_status(context, object, Some(desired), said.report, as_told).await {
+        Ok(changed) => {
+            let attempt = context.memories.count_attempt(key, Some(reason));
+            let look = Look { again, progressed: changed || said.acts };
+            delay(context, desired, Some(said.report), look, attempt).unwrap_or(AFTER_PANIC)
+        }
         Err(error) => kubernetes_failed(context, key, "writing the status", &error),
     }
 }
 
 /// Says something about an object whose spec cannot be used.
-async fn say(
-    context: &Context,
-    key: &ObjectKey,
-    object: &SignalRSharedPrivateLink,
-    desired: Option<&Desired>,
-    said: &Report,
-    again: Again,
-) -> Duration {
-    if let Err(error) = report::report(context, object, desired, said, true).await {
+async fn say(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLink, said: &Report) -> Duration {
+    let as_told = api::AsTold { ready_expired: true, lasting: true, now: (context.clock)() };
+    if let Err(error) = report::write_status(context, object, None, said, as_told).await {
         return kubernetes_failed(context, key, "writing the status", &error);
     }
     let range = match said.reason.wait() {
         Wait::Within(range) => range,
         Wait::SyncPeriod => AFTER_KUBERNETES,
     };
-    let wait = context.memories.delay(key, Some(said.reason), |attempt| match again {
-        Again::After(wait) => Some(wait),
-        _ => Some(backoff::delay(range, attempt, (context.jitter)()).mul_f64(context.limits.pace)),
-    });
-    wait.unwrap_or(range.from)
+    let attempt = context.memories.count_attempt(key, Some(said.reason));
+    backoff::delay(range, attempt, (context.jitter)()).mul_f64(context.limits.pace)
 }
 
 /// When to look again.
-fn delay(
-    context: &Context,
-    desired: &Desired,
-    report: Option<&Report>,
-    again: Again,
-    attempt: u32,
-) -> Option<Duration> {
-    match (again, report) {
+fn delay(context: &Context, desired: &Desired, report: Option<&Report>, look: Look, attempt: u32) -> Option<Duration> {
+    let pace = context.limits.pace;
+    let jittered = |range| backoff::delay(range, attempt, (context.jitter)());
+    let as_reason = |report: &Report| match report.reason {
+        Reason::Approved => {
+            observe::phase(desired.link.signalr().key(), desired.sync_period.mul_f64(pace), (context.clock)())
+        }
+        _ => jittered(report.range(desired)).mul_f64(pace),
+    };
+    match (look.again, report) {
         (Again::Never, _) => None,
-        (Again::Now, _) => Some(Duration::ZERO),
-        (Again::After(wait), _) => Some(wait),
-        (Again::AsReason, Some(report)) if report.reason == Reason::Approved => {
-            let period = desired.sync_period.mul_f64(context.limits.pace);
-            Some(observe::phase(desired.link.signalr().key(), period, (context.clock)()))
-        }
-        (Again::AsReason, Some(report)) => {
-            let wait = backoff::delay(report.range(desired), attempt, (context.jitter)());
-            Some(wait.mul_f64(context.limits.pace))
-        }
-        // Something changed between the decision and the write.
-        (Again::AsReason, None) => Some(backoff::delay(AFTER_CHANGE, attempt, (context.jitter)())),
+        (Again::Now, _) if look.progressed => Some(Duration::ZERO),
+        (Again::After(wait), _) => Some(wait.max(SHORTEST.mul_f64(pace))),
+        (Again::AsReasonAfter(least), Some(report)) => Some(as_reason(report).max(least)),
+        (Again::AsReasonAfter(least), None) => Some(jittered(AFTER_CHANGE).max(least)),
+        (Again::AsReason, Some(report)) => Some(as_reason(report)),
+        // Something changed between the decision and the write, or nothing did at all.
+        (Again::AsReason, None) | (Again::Now, _) => Some(jittered(AFTER_CHANGE)),
     }
+}
+
+fn after_attempt(context: &Context, key: &ObjectKey, range: Range) -> Duration {
+    backoff::delay(range, context.memories.count_attempt(key, None), (context.jitter)())
 }
 
 fn kubernetes_failed(context: &Context, key: &ObjectKey, doing: &str, error: &KubeFailure) -> Duration {
     match error {
         // Another version: the next pass reads it.
         KubeFailure::Changed => tracing::debug!(object = %key, doing, %error, "looking again"),
-        _ => {
-            tracing::warn!(object = %key, doing, %error, "the API server did not do it; trying again")
+        // It is rarely about one object: ten thousand of them would say the same.
+        _ if context.outage.is_news(tokio::time::Instant::now()) => {
+            tracing::warn!(object = %key, doing, %error, "API server request failed; will retry (said once in 10 s)");
         }
+        _ => tracing::debug!(object = %key, doing, %error, "API server request failed; will retry"),
     }
-    context
-        .memories
-        .delay(key, None, |attempt| Some(backoff::delay(AFTER_KUBERNETES, attempt, (context.jitter)())))
-        .unwrap_or(AFTER_KUBERNETES.to)
+    after_attempt(context, key, AFTER_KUBERNETES)
 }
 
 /// An outcome for the log, without the link's message.

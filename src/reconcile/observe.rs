@@ -1,19 +1,15 @@
-//! Reads, and nothing else.
+//! The reads of a pass. What the process learns from one is handed to the core's memory at once, so that the
+//! decision sees it; and a lane is freed once the link shows that its operation has ended.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use signalr_private_link_core::ArmError;
-use signalr_private_link_core::approval::{self, Match};
-use signalr_private_link_core::desired::{Desired, Limits};
-use signalr_private_link_core::marker::Marker;
+use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::observed::{
-    ConnectionState, Connections, Link, Links, Observed, Operation, Permissions, Provisioning, Read, Reading, Rival,
-    Sighting,
+    Connections, Link, Links, Observed, Operation, Permissions, Read, Reading, Rival,
 };
-use signalr_private_link_core::resource_id::ConnectionId;
-use tokio::time::Instant;
 
 use super::{Context, ObjectKey};
 use crate::api::{self, SignalRSharedPrivateLink};
@@ -25,16 +21,13 @@ const GATHER_SETTLED: Duration = Duration::from_millis(500);
 
 /// What is known before anything was read.
 pub(super) fn begin(context: &Context, key: &ObjectKey, desired: &Desired) -> Observed {
-    let signalr = desired.link.signalr();
-    let mut memory = context.memories.recall(key, &context.limits);
-    memory.signalr_busy = context.lanes.busy(signalr.key(), key);
     let rivals = rivals(context, desired);
-    (memory.late_write, memory.late_write_told) =
-        context.memories.late_write(key, &desired.link, !rivals.is_empty(), &context.limits);
     Observed {
         operation_held: context.memories.operation(key).map(|operation| operation.kind),
+        memory: context.memories.recall(key, &context.limits),
+        signalr_busy: context.lanes.busy(desired.link.signalr().key(), key),
+        late_write: context.memories.late_write(key, &desired.link, !rivals.is_empty(), &context.limits),
         rivals,
-        memory,
         ..Observed::default()
     }
 }
@@ -49,7 +42,7 @@ fn rivals(context: &Context, desired: &Desired) -> Vec<Rival> {
         {
             return None;
         }
-        let other = api::desired(object, Limits::REAL).ok()?;
+        let other = api::desired(object, context.limits).ok()?;
         (other.link == desired.link).then(|| Rival {
             object: api::identity(object),
             manages: !other.deleting
@@ -71,13 +64,24 @@ pub(super) async fn read(context: &Context, key: &ObjectKey, desired: &Desired, 
                 let count = context.orphans.count(desired.link.signalr().key(), links, &context.seen);
                 context.metrics.orphans(count);
             }
-            note_progress(context, key, desired, observed);
+            if matches!(observed.links, Reading::Known(_)) {
+                if own_link(desired, observed).is_none() {
+                    context.memories.forget_audit(key);
+                }
+                // An operation that has run for so long is believed no more: the link has the last word.
+                if observed.memory.running_for >= context.limits.follow {
+                    context.memories.follow(key, None);
+                }
+            }
+            context.memories.learn(key, |learned, now| learned.learn_links(desired, &observed.links, now));
         }
         Read::Connections => {
-            let begun = Instant::now();
+            let begun = context.memories.moment();
             observed.connections = connections(context, desired).await;
-            observed.memory.sighting = sighting(context, key, desired, observed, begun);
-            observed.memory.appeared = appeared(context, key, desired, observed);
+            let (links, vault, clock) = (&observed.links, &observed.connections, (context.clock)());
+            context.memories.learn(key, |learned, now| {
+                learned.learn_connections(desired, links, vault, (begun, now), clock);
+            });
         }
         Read::Replicas => {
             observed.replicas = context.arm.count_replicas(&desired.link.signalr()).await.into();
@@ -86,6 +90,7 @@ pub(super) async fn read(context: &Context, key: &ObjectKey, desired: &Desired, 
             observed.permissions = permissions(context, &desired.object.namespace).await.into();
         }
     }
+    observed.memory = context.memories.recall(key, &context.limits);
 }
 
 async fn operation(context: &Context, key: &ObjectKey) -> Reading<Operation> {
@@ -93,11 +98,13 @@ async fn operation(context: &Context, key: &ObjectKey) -> Reading<Operation> {
         return Reading::Known(Operation::Succeeded);
     };
     let answer = context.arm.operation(&followed).await;
-    match &answer {
-        // Failed is kept until the link is put again: its words explain the link's state.
-        Ok(Operation::Running | Operation::Failed(_)) => {}
-        // A URL that cannot be read any more is not needed: the link says where it stands.
-        Ok(Operation::Succeeded) | Err(_) => context.memories.follow(key, None),
+    if let Ok(Operation::Failed(words)) = &answer {
+        // The words explain the link's state later on; the URL is not needed any more.
+        context.memories.learn(key, |learned, now| learned.learn_failure(followed.kind, words.clone(), now));
+    }
+    // Nor is a URL that cannot be read: the link itself says where it stands.
+    if !matches!(answer, Ok(Operation::Running)) {
+        context.memories.follow(key, None);
     }
     answer.into()
 }
@@ -134,80 +141,10 @@ pub(super) async fn permissions(context: &Context, namespace: &str) -> Result<Pe
 }
 
 fn own_link<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Link> {
-    let Reading::Known(links) = &observed.links else {
-        return None;
-    };
-    links.links.iter().find(|link| link.name.eq_ignore_ascii_case(desired.link.name()))
-}
-
-fn own_marker(desired: &Desired, link: &Link) -> Option<Marker> {
-    Marker::parse(&link.message).filter(|marker| marker.uid == desired.object.uid)
-}
-
-fn note_progress(context: &Context, key: &ObjectKey, desired: &Desired, observed: &mut Observed) {
-    if !matches!(observed.links, Reading::Known(_)) {
-        return;
-    }
-    let link = own_link(desired, observed);
-    if let Some(link) = link.filter(|link| link.connection == ConnectionState::Approved)
-        && let Some(marker) = own_marker(desired, link)
-    {
-        context.memories.approved_under(key, &marker.nonce);
-    }
-    if link.is_none() {
-        context.memories.absent(key);
-    }
-    let state = link.map(|link| &link.provisioning);
-    let in_progress = matches!(state, Some(Provisioning::InProgress(_) | Provisioning::Deleting));
-    let failed = matches!(state, Some(Provisioning::Failed | Provisioning::Canceled));
-    let refused = link.is_some_and(|link| {
-        use ConnectionState::{Disconnected, Rejected, Timeout};
-        matches!(link.connection, Rejected | Disconnected | Timeout)
-    });
-    context.memories.progress(key, in_progress, failed, refused);
-}
-
-/// M5: remembers the only match in this list, and tells whether an earlier list had the same.
-fn sighting(
-    context: &Context,
-    key: &ObjectKey,
-    desired: &Desired,
-    observed: &Observed,
-    begun: Instant,
-) -> Option<Sighting> {
-    let Reading::Known(vault) = &observed.connections else {
-        return None;
-    };
-    let link = own_link(desired, observed)?;
-    if link.provisioning != Provisioning::Succeeded {
-        return None;
-    }
-    let own = own_marker(desired, link);
-    let found = match approval::find(desired, link, own.as_ref(), vault) {
-        Match::One(connection, endpoint) => Some(Sighting {
-            connection: connection.id.clone(),
-            endpoint: endpoint.clone(),
-            message: link.message.clone(),
-            at: (context.clock)(),
-            age: Duration::ZERO,
-        }),
+    match &observed.links {
+        Reading::Known(links) => links.named(&desired.link),
         _ => None,
-    };
-    context.memories.sight(key, found, begun)
-}
-
-/// When each pending connection that carries our message was first seen.
-fn appeared(
-    context: &Context,
-    key: &ObjectKey,
-    desired: &Desired,
-    observed: &Observed,
-) -> Vec<(ConnectionId, Timestamp)> {
-    let (Reading::Known(vault), Some(link)) = (&observed.connections, own_link(desired, observed)) else {
-        return Vec::new();
-    };
-    let ours = vault.connections.iter().filter(|c| c.description == link.message && !link.message.is_empty());
-    context.memories.appeared(key, ours.map(|c| c.id.clone()).collect(), (context.clock)())
+    }
 }
 
 /// Frees the SignalR's lane once the object's own operation is seen to have ended.
@@ -218,8 +155,7 @@ pub(super) fn settle_lane(context: &Context, key: &ObjectKey, desired: &Desired,
     }
     let ended = match (&observed.operation, &observed.links) {
         (Reading::Known(Operation::Succeeded | Operation::Failed(_)), _) => true,
-        (_, Reading::Known(_)) => own_link(desired, observed)
-            .is_none_or(|link| !matches!(link.provisioning, Provisioning::InProgress(_) | Provisioning::Deleting)),
+        (_, Reading::Known(_)) => own_link(desired, observed).is_none_or(|link| !link.provisioning.is_running()),
         _ => false,
     };
     if ended {

@@ -4,32 +4,32 @@
 use kube::Resource as _;
 use kube::runtime::events::{Event, EventType};
 use signalr_private_link_core::Action;
+use signalr_private_link_core::Outcome;
 use signalr_private_link_core::Report;
 use signalr_private_link_core::desired::{Approver, Desired};
-use signalr_private_link_core::failure::Outcome;
 use signalr_private_link_core::marker::Verdict;
 use signalr_private_link_core::message::safe;
-use signalr_private_link_core::reason::{Progress, Reason};
+use signalr_private_link_core::reason::{Reason, Severity};
 use signalr_private_link_core::report::Fact;
 
 use super::{Context, ObjectKey};
 use crate::api::{self, SignalRSharedPrivateLink, SignalRSharedPrivateLinkStatus};
 use crate::kubernetes::KubeFailure;
 
-/// Writes `status` if it differs, and an Event if the reason is another one.
+/// Writes `status` if it differs, and an Event if the reason is another one. Returns whether it differed.
 ///
 /// # Errors
 /// When the status could not be written.
-pub(super) async fn report(
+pub(super) async fn write_status(
     context: &Context,
     object: &SignalRSharedPrivateLink,
     desired: Option<&Desired>,
     report: &Report,
-    stale: bool,
-) -> Result<(), KubeFailure> {
-    let next = api::render(object, desired, report, stale, (context.clock)());
+    as_told: api::AsTold,
+) -> Result<bool, KubeFailure> {
+    let next = api::render(object, desired, report, as_told);
     if object.status.as_ref() == Some(&next) {
-        return Ok(());
+        return Ok(false);
     }
     context.objects.write_status(object, &next).await?;
     context.metrics.status_write();
@@ -43,17 +43,16 @@ pub(super) async fn report(
             why = report.message,
             "the reason changed"
         );
-        let severity = match report.progress() {
-            Progress::Failed => EventType::Warning,
-            _ if report.reason == Reason::DeletionBlocked => EventType::Warning,
-            _ => EventType::Normal,
+        let severity = match report.reason.severity() {
+            Severity::Warning => EventType::Warning,
+            Severity::Normal => EventType::Normal,
         };
         if report.reason == Reason::ApprovalUnconfirmed {
             context.metrics.unconfirmed_approval();
         }
-        publish(context, object, severity, report.reason.as_str(), &report.message).await;
+        publish(context, object, severity, report.reason.as_str(), "Reconcile", &report.message).await;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// `<namespace>/<name>`, as every line of the log has it.
@@ -78,7 +77,7 @@ pub(super) async fn audit(
     };
     let approved = decision.verdict == Verdict::Approved;
     if approved {
-        context.memories.audited(key);
+        context.memories.mark_audited(key);
     }
     let policy = decision.policy.as_ref().map(|policy| policy.reference());
     let entry = Audit {
@@ -104,7 +103,11 @@ pub(super) async fn audit_found(
     };
     let said = object.status.as_ref().and_then(|status| status.approval.as_ref()?.approved_by.as_deref());
     let found = approval.approved_by == Some(Approver::Operator) && approval.revoked_at.is_none();
-    if !found || said == Some("Operator") || context.memories.audited(key) {
+    if !found || said == Some("Operator") {
+        return;
+    }
+    let was_told = context.memories.mark_audited(key);
+    if was_told {
         return;
     }
     let entry = Audit {
@@ -141,32 +144,46 @@ impl Audit<'_> {
         );
         let note =
             format!("{verb} the connection {connection} (private endpoint {endpoint}, policy {policy}): {because}");
-        publish(context, object, severity, reason, &note).await;
+        // Events of one action become a series with the first one's note: each decision is an action of its own.
+        let action = format!("{reason}-{}", connection.rsplit('/').next().unwrap_or_default());
+        publish(context, object, severity, reason, &action, &note).await;
     }
 }
 
-/// An object was let go, or is Ready, although an approval of ours may be a stranger's: somebody
+/// A finalizer was removed, or a link is Ready, although an approval of ours may be a stranger's: somebody
 /// has to look.
 pub(super) async fn alarm(context: &Context, object: &SignalRSharedPrivateLink, alarm: &str) {
     tracing::error!(object = %path(object), uid = object.metadata.uid, alarm, "an approval of the operator's has to be looked at");
     context.metrics.unconfirmed_approval();
-    publish(context, object, EventType::Warning, Reason::ApprovalUnconfirmed.as_str(), alarm).await;
+    publish(context, object, EventType::Warning, Reason::ApprovalUnconfirmed.as_str(), "Alarm", alarm).await;
 }
 
-/// Publishes an Event; that it could not be published is told and forgotten.
-async fn publish(context: &Context, object: &SignalRSharedPrivateLink, type_: EventType, reason: &str, note: &str) {
+/// The most characters that Kubernetes takes as the action of an Event.
+const MAX_ACTION: usize = 128;
+
+/// Publishes an Event; a failure to publish is logged and otherwise ignored.
+async fn publish(
+    context: &Context,
+    object: &SignalRSharedPrivateLink,
+    type_: EventType,
+    reason: &str,
+    action: &str,
+    note: &str,
+) {
     let event = Event {
         type_,
         reason: reason.to_owned(),
         note: Some(safe(note)),
-        action: "Reconcile".to_owned(),
+        action: action.chars().take(MAX_ACTION).collect(),
         secondary: None,
     };
     let regarding = object.object_ref(&());
     let publishing = context.events.publish(&event, &regarding);
     match tokio::time::timeout(std::time::Duration::from_secs(5), publishing).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "an Event could not be published"),
-        Err(_) => tracing::debug!("an Event could not be published in time"),
+        Ok(Err(error)) => {
+            tracing::warn!(object = %path(object), reason, %error, "an Event could not be published");
+        }
+        Err(_) => tracing::warn!(object = %path(object), reason, "an Event could not be published in time"),
     }
 }

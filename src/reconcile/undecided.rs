@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use kube::ResourceExt as _;
 use signalr_private_link_core::desired::{DeletionPolicy, Desired, ManagementPolicy};
-use signalr_private_link_core::{Again, Reason, Report};
+use signalr_private_link_core::{Reason, Report};
 
 use super::{Context, ObjectKey, kubernetes_failed, report, say};
 use crate::api::{self, SignalRSharedPrivateLink};
 use crate::kubernetes::KubeFailure;
 
-/// Says what is wrong with a spec. Such an object names no link, so its end is its owner's word.
+/// Says what is wrong with a spec. Such an object
+/// identifies no link, so only its owner can release it (force-finalize).
 pub(super) async fn unusable(
     context: &Context,
     key: &ObjectKey,
@@ -23,31 +24,31 @@ pub(super) async fn unusable(
     } else if !object.finalizers().iter().any(|f| f == api::FINALIZER) {
         return None;
     } else if api::forced_to_go(object) {
-        return let_go(context, key, object).await;
+        return release(context, key, object).await;
     } else {
         Report::new(Reason::DeletionBlocked, &names_no_link(object, problems))
     };
-    Some(say(context, key, object, None, &said, Again::AsReason).await)
+    Some(say(context, key, object, &said).await)
 }
 
-async fn let_go(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLink) -> Option<Duration> {
+async fn release(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLink) -> Option<Duration> {
     if let Err(error) = context.objects.remove_finalizer(object).await {
         return Some(kubernetes_failed(context, key, "removing the finalizer", &error));
     }
     let approved = object.status.as_ref().and_then(|status| status.approval.as_ref());
     if approved.is_some_and(|approval| approval.approved_by.as_deref() == Some("Operator")) {
-        report::alarm(context, object, LET_GO_UNREAD).await;
+        report::alarm(context, object, RELEASED_UNREAD).await;
     }
     None
 }
 
-/// What somebody has to look at after an object was let go by force that could not be read.
-const LET_GO_UNREAD: &str = "The object was let go by force, and could not be read: whether SignalR confirmed the connection that the operator approved for it is not known. Check the vault's private endpoint connections.";
+/// What somebody has to look at after the finalizer of an object was removed by force that could not be read.
+const RELEASED_UNREAD: &str = "The finalizer was removed by force, and the object could not be read: whether SignalR confirmed the connection that the operator approved for it is not known. Check the vault's private endpoint connections.";
 
-/// Why an object whose ids cannot be read is not let go, and the way out.
+/// Why an object whose ids cannot be read keeps its finalizer, and the way out.
 fn names_no_link(object: &SignalRSharedPrivateLink, problems: &[String]) -> String {
     format!(
-        "The spec names no link that could be deleted: {}. Look for it in Azure yourself; to let the object go, set the annotation {}: {:?}.",
+        "The spec names no link that could be deleted: {}. Look for it in Azure yourself; to remove the finalizer, set the annotation {}: {:?}.",
         problems.join("; "),
         api::FORCE_FINALIZE_ANNOTATION,
         object.metadata.uid.as_deref().unwrap_or_default()
@@ -55,11 +56,11 @@ fn names_no_link(object: &SignalRSharedPrivateLink, problems: &[String]) -> Stri
 }
 
 /// What a deletion means: deleting the definition deletes every object, and is no wish to delete links.
-/// Such an object is let go, and Azure stays as it is.
+/// The finalizer is removed, and Azure stays as it is.
 ///
 /// # Errors
 /// When the definition cannot be read.
-pub(super) async fn wish(context: &Context, desired: Desired) -> Result<Desired, KubeFailure> {
+pub(super) async fn resolve_deletion_intent(context: &Context, desired: Desired) -> Result<Desired, KubeFailure> {
     let deletes = desired.deletion == DeletionPolicy::Delete && desired.management == ManagementPolicy::Manage;
     let matters = desired.deleting && desired.finalizer && !desired.force_finalize && deletes;
     if matters && context.objects.definition_is_going().await? {
@@ -69,7 +70,7 @@ pub(super) async fn wish(context: &Context, desired: Desired) -> Result<Desired,
 }
 
 /// Says that the definition cannot be read, if that may last.
-pub(super) async fn unknown(
+pub(super) async fn report_unreadable_definition(
     context: &Context,
     key: &ObjectKey,
     object: &SignalRSharedPrivateLink,
@@ -79,13 +80,13 @@ pub(super) async fn unknown(
         return kubernetes_failed(context, key, "reading the definition", error);
     };
     let said = Report::new(Reason::DeletionBlocked, &definition_unreadable(object, why));
-    say(context, key, object, None, &said, Again::AsReason).await
+    say(context, key, object, &said).await
 }
 
-/// Why an object is not let go as long as nobody can tell a deletion of its own from one of all.
+/// Why an object keeps its finalizer as long as nobody can tell a deletion of its own from one of all.
 fn definition_unreadable(object: &SignalRSharedPrivateLink, why: &str) -> String {
     format!(
-        "Whether only this object is deleted, or all of them with their definition (which is no wish to delete links), may not be read: {why}. Grant get on customresourcedefinitions, as the chart does; or, to let the object go and leave Azure as it is, set the annotation {}: {:?}.",
+        "Whether only this object is deleted, or all of them with their definition (which is no wish to delete links), may not be read: {why}. Grant get on customresourcedefinitions, as the chart does; or, to remove the finalizer and leave Azure as it is, set the annotation {}: {:?}.",
         api::FORCE_FINALIZE_ANNOTATION,
         object.metadata.uid.as_deref().unwrap_or_default()
     )

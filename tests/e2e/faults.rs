@@ -128,3 +128,40 @@ fn an_absurd_retry_after_is_capped_and_told() {
         assert!(said.contains("Retry-After asks for 999999s, which is taken as 10m"), "{said}");
     });
 }
+
+/// Microsoft's own words are long: the Event of a missing right has to arrive all the same, cut to what Kubernetes
+/// takes; and a right that was given moments ago is waited for.
+#[test]
+fn the_event_of_a_missing_right_arrives_and_is_no_failure_at_once() {
+    run(async {
+        let (scene, ns) = (scene().await, "norights");
+        let guid = "00000000-0000-0000-0000-000000000000";
+        let words = format!(
+            "The client '{guid}' with object id '{guid}' does not have authorization to perform action 'Microsoft.SignalRService/SignalR/sharedPrivateLinkResources/read' over scope '{}' or the scope is invalid. If access was recently granted, please refresh your credentials. {}",
+            azure::signalr("norights-signalr"),
+            "é".repeat(300)
+        );
+        let body = json!({"error": {"code": "AuthorizationFailed", "message": words}}).to_string();
+        let denied = json!({"method": "GET", "kind": "body", "status": 403, "body": body, "count": 3});
+        with_faults(scene, ns, &[denied]).await;
+        let _operator = operator(scene, ns);
+        let object = scene.until_reason(ns, "kv-pe", "AuthorizationFailed", LIMIT).await.unwrap();
+        assert!(testkit::scene::condition(&object, "Reconciling").is_some(), "{object}");
+        assert!(testkit::scene::condition(&object, "Stalled").is_none(), "{object}");
+        let said = testkit::scene::message(&object);
+        assert!(said.contains("does not have authorization"), "ARM's own words come first: {said}");
+        testkit::eventually("the Event", LIMIT, || async {
+            let events = scene.cluster.kubectl_ok(&["get", "events", "-n", ns, "-o", "json"])?;
+            let events: Value = serde_json::from_str(&events)?;
+            let found = events["items"].as_array().unwrap().iter().any(|event| {
+                event["reason"] == "AuthorizationFailed"
+                    && event["type"] == "Warning"
+                    && event["message"].as_str().is_some_and(|m| m.contains("does not have authorization"))
+            });
+            Ok(if found { Ok(()) } else { Err(events.to_string()) })
+        })
+        .await
+        .unwrap();
+        scene.until_reason(ns, "kv-pe", "PendingApproval", LIMIT).await.unwrap();
+    });
+}

@@ -93,7 +93,7 @@ fn a_label_a_policy_and_its_deletion_are_noticed_at_once() {
         scene.until_reason(ns, "one", "ApprovalDenied", LIMIT).await.unwrap();
         // At this pace a denied link looks again after 6 s at the earliest: what comes within less
         // was noticed.
-        let soon = std::time::Duration::from_secs(5);
+        let soon = Duration::from_secs(5);
         scene.cluster.apply(&manifest).unwrap();
         scene.cluster.kubectl_ok(&["label", "namespace", ns, "approval=automatic"]).unwrap();
         scene.until_reason(ns, "one", "Approved", soon).await.unwrap();

@@ -190,32 +190,32 @@ fn what_cannot_change_is_refused_with_what_to_do() {
             (
                 "spec.signalR.resourceId",
                 other("signalR", json!({"resourceId": azure::signalr("other")})),
-                "spec.signalR is immutable; delete this object and create it anew for the other SignalR",
+                "spec.signalR is immutable; delete this object and create it again for the other SignalR",
             ),
             (
                 "spec.keyVault.resourceId",
                 other("keyVault", json!({"resourceId": azure::vault("other-kv")})),
-                "spec.keyVault is immutable; delete this object and create it anew for the other key vault",
+                "spec.keyVault is immutable; delete this object and create it again for the other key vault",
             ),
             (
                 "spec.azureName",
                 other("azureName", json!("other")),
-                "spec.azureName is immutable; delete this object and create it anew with the other name",
+                "spec.azureName is immutable; delete this object and create it again with the other name",
             ),
             (
                 "spec.azureName",
                 link("immutable", json!({})),
-                "spec.azureName is immutable; delete this object and create it anew with the other name",
+                "spec.azureName is immutable; delete this object and create it again with the other name",
             ),
             (
                 "spec.requestMessage",
                 other("requestMessage", json!("other")),
-                "spec.requestMessage is immutable; delete this object and create it anew with the other message",
+                "spec.requestMessage is immutable; delete this object and create it again with the other message",
             ),
             (
                 "spec.requestMessage",
                 other("requestMessage", Value::Null),
-                "spec.requestMessage is immutable; delete this object and create it anew with the other message",
+                "spec.requestMessage is immutable; delete this object and create it again with the other message",
             ),
         ] {
             let error = change(&manifest).expect_err(sentence);
@@ -226,6 +226,10 @@ fn what_cannot_change_is_refused_with_what_to_do() {
             "adoptionPolicy": "Adopt", "deletionPolicy": "Detach", "syncPeriod": "5m",
         }));
         change(&free).unwrap();
+        // The same resource in another letter case: Terraform and the portal write it so.
+        let upper = |id: String| json!({"resourceId": id.replace("signalR/", "SignalR/").replace("/resourceGroups/", "/resourcegroups/")});
+        change(&other("signalR", upper(azure::signalr("Schema-SignalR")))).unwrap();
+        change(&other("keyVault", json!({"resourceId": azure::vault("SCHEMA-KV")}))).unwrap();
     });
 }
 

@@ -185,7 +185,12 @@ impl Boundary {
 
     /// The process has been told to wait.
     fn close(&self, request: &Request<Bytes>, fault: Option<Fault>) {
-        let Some(Fault::Throttled(RetryAfter::Seconds(after) | RetryAfter::Date(after))) = fault else { return };
+        let after = match fault {
+            // What says nothing of the time, or of one that has passed, counts as ten seconds.
+            Some(Fault::Throttled(RetryAfter::Absent | RetryAfter::Past | RetryAfter::Seconds(0))) => 10,
+            Some(Fault::Throttled(RetryAfter::Seconds(after) | RetryAfter::Date(after))) => after,
+            _ => return,
+        };
         if let Some(bucket) = bucket(request) {
             // A date has whole seconds only.
             self.calls().close(bucket, Duration::from_secs(after.min(600)) - Duration::from_secs(1));

@@ -1,5 +1,5 @@
 //! The same manifest in two clusters, at the same moment: two operators that know nothing of each
-//! other, and one link (product.md: exactly one writes, the other says who).
+//! other, and one link (S14: exactly one writes, the other says who).
 
 use std::collections::BTreeSet;
 use std::time::Duration;

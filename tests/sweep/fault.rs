@@ -1,4 +1,4 @@
-//! What can become of a call (faults.md, "injected before and after every call of every pass").
+//! What can become of a call : it is injected before and after every call of every pass (docs/reliability.md).
 
 use std::fmt;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub enum Fault {
     Status { status: u16, code: &'static str, applied: bool },
     /// 429, with this `Retry-After`.
     Throttled(RetryAfter),
+    /// 503, with this `Retry-After`.
+    Unavailable(RetryAfter),
     /// It had its effect, and the answer is this.
     Garbage { name: &'static str, body: &'static str },
     /// It had its effect, and every word for a state in the answer is one that nobody knows.
@@ -60,6 +62,8 @@ pub enum RetryAfter {
     Seconds(u64),
     /// As a date, so far ahead.
     Date(u64),
+    /// As a date that has passed.
+    Past,
 }
 
 /// An error without effect.
@@ -97,6 +101,11 @@ const ANY: &[Fault] = &[
     Fault::Throttled(RetryAfter::Date(SOON)),
     Fault::Throttled(RetryAfter::Seconds(ABSURD)),
     Fault::Throttled(RetryAfter::Absent),
+    Fault::Throttled(RetryAfter::Seconds(0)),
+    Fault::Throttled(RetryAfter::Past),
+    Fault::Unavailable(RetryAfter::Seconds(SOON)),
+    refusal(404, "ResourceGroupNotFound"),
+    refusal(404, "InvalidResourceType"),
     TRUNCATED,
     NULL,
     Fault::UnknownWords,
@@ -137,6 +146,7 @@ impl fmt::Display for Fault {
             Self::Late => f.write_str("late"),
             Self::Status { status, applied, .. } => write!(f, "{status}-{}", when(*applied)),
             Self::Throttled(after) => write!(f, "429-{after:?}"),
+            Self::Unavailable(after) => write!(f, "503-{after:?}"),
             Self::Garbage { name, .. } => write!(f, "garbage-{name}"),
             Self::UnknownWords => f.write_str("unknown-words"),
             Self::Lagging => f.write_str("lagging"),

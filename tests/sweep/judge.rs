@@ -1,4 +1,4 @@
-//! The invariants of faults.md that a single request can break, checked as it is sent (Azure) or as
+//! The invariants S1 to S17 (docs/reliability.md) that a single request can break, checked as it is sent (Azure) or as
 //! it takes effect (Kubernetes). The judge knows what the operator cannot: who opened what.
 
 use std::collections::BTreeSet;

@@ -64,8 +64,11 @@ impl Boundary {
                 }
                 Ok(error(side, status, code))
             }
-            Fault::Throttled(after) => {
-                let mut refusal = error(side, 429, "TooManyRequests");
+            Fault::Throttled(after) | Fault::Unavailable(after) => {
+                let mut refusal = match fault {
+                    Fault::Throttled(_) => error(side, 429, "TooManyRequests"),
+                    _ => error(side, 503, "ServiceUnavailable"),
+                };
                 if let Some(after) = retry_after(after) {
                     refusal.headers_mut().insert("retry-after", after.parse().unwrap());
                 }

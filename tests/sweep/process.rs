@@ -12,14 +12,14 @@ use http::{Request, Response};
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use serde::Deserialize as _;
-use signalr_private_link_core::desired::Limits;
+use signalr_private_link_core::Limits;
 use signalr_private_link_operator::api::SignalRSharedPrivateLink;
 use signalr_private_link_operator::azure::{ArmClient, Lost, TokenSource, Transport};
 use signalr_private_link_operator::controller::{self, Setup};
 use signalr_private_link_operator::health::Readiness;
 use signalr_private_link_operator::kubernetes::{Objects, deadline};
 use signalr_private_link_operator::metrics::Metrics;
-use signalr_private_link_operator::reconcile::{Context, Lanes, Memories, ObjectKey, Orphans, Seen, Turns};
+use signalr_private_link_operator::reconcile::{Context, Lanes, Memories, ObjectKey, Orphans, Outage, Seen, Turns};
 use testkit::kube_client::connection;
 use tokio::sync::mpsc;
 use tower::Layer as _;
@@ -137,6 +137,7 @@ impl Process {
             seen,
             sees_all: true,
             orphans: Orphans::default(),
+            outage: Outage::default(),
             metrics: metrics.clone(),
         };
         Self { context: Arc::new(context), woken, metrics }

@@ -56,6 +56,16 @@ rows! {
     retry_after_as_a_date: usual(&[Fault::Throttled(RetryAfter::Date(SOON))], 1);
     retry_after_absurd: usual(&[Fault::Throttled(RetryAfter::Seconds(ABSURD))], 1);
     retry_after_absent: usual(&[Fault::Throttled(RetryAfter::Absent)], 1);
+    retry_after_zero: usual(&[Fault::Throttled(RetryAfter::Seconds(0))], 1);
+    retry_after_in_the_past: usual(&[Fault::Throttled(RetryAfter::Past)], 1);
+    retry_after_on_503: usual(&[Fault::Unavailable(RetryAfter::Seconds(SOON)), Fault::Unavailable(RetryAfter::Past)], 1);
+    /// ARM's store is replicated, and says so now and then of groups that exist.
+    false_404_of_the_group: usual(&[refusal(404, "ResourceGroupNotFound")], 1);
+    false_404_of_the_parent: usual(&[refusal(404, "ParentResourceNotFound")], 1);
+    false_404_of_the_version: usual(&[refusal(404, "InvalidResourceType")], 1);
+    false_404_without_a_meaning: usual(&[refusal(404, "SomethingNew"), refusal(404, "")], 1);
+    other_tenant_401: usual(&[refusal(401, "InvalidAuthenticationTokenTenant")], 1);
+    denied_403: usual(&[refusal(403, "DenyAssignmentAuthorizationFailed")], 1);
     /// Five processes in a row die at their first request.
     crash_loop: usual(&[Fault::CrashBefore], 5);
     panic_in_one_pass: usual(&[Fault::Panic], 1);

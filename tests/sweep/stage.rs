@@ -141,11 +141,17 @@ impl Stage {
     }
 
     pub fn permit_in(&self, namespaces: &[&str]) {
+        self.policy("permit", json!({"namespaces": {"names": namespaces}}));
+    }
+
+    /// A policy that permits everything in the usual namespace; `more` is put over its spec.
+    pub fn policy(&self, name: &str, more: Value) {
         let everything = format!("/subscriptions/{}/*", azure::SUBSCRIPTION);
-        let policy = json!({"metadata": {"name": "permit"}, "spec": {
-            "namespaces": {"names": namespaces}, "signalR": [everything], "keyVaults": [everything],
+        let mut policy = json!({"metadata": {"name": name}, "spec": {
+            "namespaces": {"names": [NAMESPACE]}, "signalR": [everything], "keyVaults": [everything],
             "endpointSubscriptions": [ENDPOINTS], "confirmWithin": "15m",
         }});
+        policy["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.kubernetes("POST", &format!("{GROUP}/approvalpolicies"), &policy);
     }
 
@@ -239,6 +245,16 @@ impl Stage {
     /// Whether the operator has sent such a request, whatever became of it.
     pub fn sent(&self, label: &str) -> bool {
         self.0.calls().log.iter().any(|line| line.contains(label))
+    }
+
+    /// How many such requests the operator has sent.
+    pub fn count(&self, label: &str) -> usize {
+        self.0.calls().log.iter().filter(|line| line.contains(": ") && line.ends_with(label)).count()
+    }
+
+    /// Whether a fault has struck: then a write may have been repeated for a reason.
+    pub fn is_struck(&self) -> bool {
+        self.0.calls().log.iter().any(|line| line.contains(" meets "))
     }
 
     /// The object says this.

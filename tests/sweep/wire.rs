@@ -86,11 +86,15 @@ pub fn retry_after(after: RetryAfter) -> Option<String> {
     match after {
         RetryAfter::Absent => None,
         RetryAfter::Seconds(seconds) => Some(seconds.to_string()),
-        RetryAfter::Date(seconds) => {
-            let at = azure_sim::clock::now() + jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap());
-            Some(at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
-        }
+        RetryAfter::Date(seconds) => Some(date(i64::try_from(seconds).unwrap())),
+        RetryAfter::Past => Some(date(-7)),
     }
+}
+
+/// The time of day so many seconds from now, as HTTP writes it.
+fn date(seconds: i64) -> String {
+    let at = azure_sim::clock::now() + jiff::SignedDuration::from_secs(seconds);
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 pub fn unknown_words(body: Bytes) -> Bytes {

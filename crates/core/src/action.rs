@@ -1,7 +1,9 @@
 //! The effects a plan can have: one at most in a pass, each specific enough that carrying it out
 //! makes no choices.
 
+use crate::failure::ArmError;
 use crate::marker::{Marker, Nonce, Verdict};
+use crate::observed::Link;
 use crate::policy::Policy;
 use crate::resource_id::{ConnectionId, EndpointId};
 
@@ -10,12 +12,18 @@ use crate::resource_id::{ConnectionId, EndpointId};
 pub enum Action {
     /// Make the finalizer durable, before anything is written to Azure.
     AddFinalizer,
-    /// Let the object go.
-    RemoveFinalizer,
+    /// Remove the finalizer: Kubernetes deletes the object.
+    RemoveFinalizer {
+        /// A single GET has to show, just before, that no link of this object's is there (R11). Not asked
+        /// for where the link is left alone on purpose.
+        proven_by_get: bool,
+    },
     /// PUT the link: it was absent, or is our own and failed.
     PutLink {
-        /// Our own marker on the link that is put again; `None` where the link is absent.
+        /// Our own marker on the link that is put again, which it keeps; `None` where the link is absent.
         replaces: Option<Marker>,
+        /// A link of the same SignalR on which Azure has been working for too long, if there is one.
+        beside: Option<String>,
     },
     /// DELETE our own link.
     DeleteLink {
@@ -69,7 +77,7 @@ impl Action {
     pub fn kind(&self) -> ActionKind {
         match self {
             Self::AddFinalizer => ActionKind::AddFinalizer,
-            Self::RemoveFinalizer => ActionKind::RemoveFinalizer,
+            Self::RemoveFinalizer { .. } => ActionKind::RemoveFinalizer,
             Self::PutLink { .. } => ActionKind::PutLink,
             Self::DeleteLink { .. } => ActionKind::DeleteLink,
             Self::Decide(decision) => match decision.verdict {
@@ -84,4 +92,17 @@ impl Action {
     pub fn label(&self) -> &'static str {
         self.kind().into()
     }
+}
+
+/// How an effect ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It was accepted; the link as ARM answered with it, where it did.
+    Applied(Option<Box<Link>>),
+    /// It had no effect.
+    NotApplied(ArmError),
+    /// Whether it had an effect is not known: it is observed again, never repeated blindly.
+    Unknown(ArmError),
+    /// What authorised the write had changed by the time of the last reads before it.
+    Changed(String),
 }

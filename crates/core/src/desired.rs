@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::limits::Limits;
 use crate::marker;
-use crate::resource_id::{ConnectionId, EndpointId, LinkId, VaultId};
+use crate::report::ConnectionFacts;
+use crate::resource_id::{ConnectionId, LinkId, VaultId};
 
 /// Who approves the connection on the vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,81 +47,6 @@ pub enum DeletionPolicy {
     Delete,
     /// It is left alone.
     Detach,
-}
-
-/// The operator's own waits and limits, all scaled alike by `--pace` for simulators.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
-    /// What all waits are multiplied by: 1, or less for simulators.
-    pub pace: f64,
-    /// The least time between the two lists of rule M5.
-    pub second_look: Duration,
-    /// How long after `Succeeded` the vault may show no request of ours.
-    pub connection_missing: Duration,
-    /// How long a write that was already decided can still land (R7).
-    pub fence: Duration,
-    /// How long after the deletion was first seen a read must begin to prove that nobody can
-    /// have decided a write since (R7).
-    pub fence_read: Duration,
-    /// How long a started process waits before it writes for an object it did not adopt (R7).
-    pub quarantine: Duration,
-    /// How long a failed operation rests before the link is put again.
-    pub failed_rest: Duration,
-    /// How long an operation may run.
-    pub operation: Duration,
-    /// The least time for which a Ready that cannot be confirmed stays Ready.
-    pub unconfirmed: Duration,
-}
-
-impl Limits {
-    /// The limits in real time.
-    pub const REAL: Self = Self {
-        pace: 1.0,
-        second_look: Duration::from_secs(30),
-        connection_missing: Duration::from_secs(15 * 60),
-        fence: Duration::from_secs(90),
-        fence_read: Duration::from_secs(6),
-        quarantine: Duration::from_secs(25),
-        failed_rest: Duration::from_secs(5 * 60),
-        operation: Duration::from_secs(30 * 60),
-        unconfirmed: Duration::from_secs(15 * 60),
-    };
-
-    /// The limits multiplied by `pace`, which lies above 0 and is at most 1.
-    #[must_use]
-    pub fn paced(pace: f64) -> Self {
-        let Self {
-            pace: _,
-            second_look,
-            connection_missing,
-            fence,
-            fence_read,
-            quarantine,
-            failed_rest,
-            operation,
-            unconfirmed,
-        } = Self::REAL;
-        let pace = pace.clamp(0.0, 1.0);
-        let scaled = |d: Duration| d.mul_f64(pace);
-        Self {
-            pace,
-            second_look: scaled(second_look),
-            connection_missing: scaled(connection_missing),
-            fence: scaled(fence),
-            fence_read: scaled(fence_read),
-            quarantine: scaled(quarantine),
-            failed_rest: scaled(failed_rest),
-            operation: scaled(operation),
-            unconfirmed: scaled(unconfirmed),
-        }
-    }
-
-    /// How long an approval may stay unconfirmed: `confirmWithin`, scaled, but never below a
-    /// minute, for ARM's dates have whole seconds.
-    #[must_use]
-    pub fn confirm_within(&self, within: Duration) -> Duration {
-        within.mul_f64(self.pace).max(Duration::from_secs(60)).min(within)
-    }
 }
 
 /// Which Kubernetes object this is about.
@@ -173,10 +100,10 @@ pub struct ApprovalFacts {
 pub struct Remembered {
     /// Whether `Ready` was True, False, or not said.
     pub ready: Option<bool>,
-    /// The matched connection and its endpoint.
-    pub connection: Option<(ConnectionId, EndpointId)>,
-    /// Whether that connection was last seen Approved and Succeeded.
-    pub connection_settled: bool,
+    /// Whether the link was ever seen in Azure.
+    pub seen_in_azure: bool,
+    /// The matched connection, to the letter; somebody may have forged it.
+    pub connection: Option<ConnectionFacts>,
     /// What was said of the approval.
     pub approval: ApprovalFacts,
     /// Since when `Provisioned` is True.
@@ -202,8 +129,8 @@ pub struct Desired {
     pub vault: VaultId,
     /// The target's group; `vault`.
     pub group_id: String,
-    /// The user's words in the request message.
-    pub words: String,
+    /// The user's text in the request message.
+    pub request_text: String,
     /// Who approves.
     pub mode: ApprovalMode,
     /// How long `Pending` may last before it is `ApprovalTimedOut`.
@@ -224,7 +151,27 @@ pub struct Desired {
     pub limits: Limits,
 }
 
+impl Remembered {
+    /// The id of the matched connection, where it is one.
+    #[must_use]
+    pub fn connection_id(&self) -> Option<ConnectionId> {
+        ConnectionId::parse(&self.connection.as_ref()?.id).ok()
+    }
+
+    /// Whether the matched connection was last seen Approved and Succeeded.
+    #[must_use]
+    pub fn is_connection_settled(&self) -> bool {
+        self.connection.as_ref().is_some_and(|c| c.state == "Approved" && c.provisioning == "Succeeded")
+    }
+}
+
 impl Desired {
+    /// Whether the link may be in Azure, or was: then its absence needs proof (R11).
+    #[must_use]
+    pub fn was_in_azure(&self) -> bool {
+        self.finalizer || self.remembered.seen_in_azure
+    }
+
     /// The tag that a link created now carries.
     #[must_use]
     pub fn tag(&self) -> String {
@@ -234,7 +181,7 @@ impl Desired {
     /// Whether the object, read once more, is the one that was decided on and asks for the same:
     /// same uid and generation, as alive as it was (R6, M6).
     #[must_use]
-    pub fn is_same_wish(&self, live: &Self) -> bool {
+    pub fn still_asks_the_same_as(&self, live: &Self) -> bool {
         self.object.uid == live.object.uid
             && self.generation == live.generation
             && self.deleting == live.deleting

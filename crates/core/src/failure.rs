@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::message::shell;
-use crate::observed::Link;
 
 /// Which level of a path ARM could not find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,18 +20,24 @@ pub enum Level {
 /// The classes of failure that decisions distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// 429; ARM's `Retry-After`, if it sent one. 429 may also mean "busy".
+    /// 429; how long ARM asks to wait. 429 may also mean "busy".
     Throttled(Option<Duration>),
     /// No token could be had: the credential, the token endpoint, or its answer.
     CredentialUnavailable,
     /// 401 although a token was sent.
     Unauthorized,
-    /// 403: a right is missing.
+    /// 403: a right is missing, which a role can grant.
     Forbidden,
-    /// 404, and what was not found.
+    /// 403 that no role mends: a deny assignment, a linked scope, another tenant, Azure itself.
+    Denied,
+    /// 404 with a code that says what was not found. Not every level proves anything:
+    /// see [`proves_absence`](Self::proves_absence).
     NotFound(Level),
-    /// 409, 412: somebody else is writing; the resource group is being deleted.
-    Busy,
+    /// This cloud does not serve the resource type at the API version that was asked for.
+    UnsupportedVersion,
+    /// 409, 412: somebody else is writing; the resource group is being deleted. How long ARM asks to wait,
+    /// if it does.
+    Busy(Option<Duration>),
     /// 400 and its like: the request itself is refused.
     Invalid,
     /// Refused by an Azure Policy.
@@ -45,8 +50,9 @@ pub enum Failure {
     NotRegistered,
     /// A quota or limit is used up.
     QuotaExceeded,
-    /// 408, 5xx, a network that did not answer in time, a body that cannot be read.
-    Transient,
+    /// 408, 5xx, a network that did not answer in time, a body that cannot be read; how long ARM asks to
+    /// wait, if it does.
+    Transient(Option<Duration>),
     /// Anything else.
     Unexpected,
 }
@@ -60,20 +66,60 @@ impl Failure {
             (401, _) => Self::Unauthorized,
             (_, "RequestDisallowedByPolicy") => Self::PolicyDenied,
             (_, "ScopeLocked") => Self::Locked,
-            // 409 as a rule, and yet nothing that goes by: vscode-azureappservice#1646, neonKUBE#1670.
+            // Usually sent with 409, but no transient conflict: vscode-azureappservice#1646, neonKUBE#1670.
             (_, "ReadOnlyDisabledSubscription" | "DisabledSubscription") => Self::SubscriptionDisabled,
             (_, "MissingSubscriptionRegistration" | "SubscriptionNotRegistered") => Self::NotRegistered,
             (400..=499, code) if code.to_ascii_lowercase().contains("quota") => Self::QuotaExceeded,
+            // Deny assignments: Azure/deployment-stacks#234; linked scopes and other tenants:
+            // Azure/azure-cli-extensions#7143.
+            (
+                403,
+                "DenyAssignmentAuthorizationFailed"
+                | "LinkedAuthorizationFailed"
+                | "LinkedAccessCheckFailed"
+                | "RequestDisallowedByAzure"
+                | "InvalidAuthenticationTokenTenant",
+            ) => Self::Denied,
             (403, _) => Self::Forbidden,
-            (404, "SubscriptionNotFound" | "InvalidSubscriptionId") => Self::NotFound(Level::Subscription),
+            (400 | 404, "InvalidResourceType" | "NoRegisteredProviderFound" | "InvalidApiVersionParameter") => {
+                Self::UnsupportedVersion
+            }
+            (404, "SubscriptionNotFound" | "InvalidSubscriptionId" | "MissingSubscription") => {
+                Self::NotFound(Level::Subscription)
+            }
             (404, "ResourceGroupNotFound") => Self::NotFound(Level::ResourceGroup),
             (404, "ParentResourceNotFound") => Self::NotFound(Level::Parent),
-            (404, _) => Self::NotFound(Level::Resource),
-            (409 | 412 | 423, _) => Self::Busy,
-            (408 | 500..=599, _) => Self::Transient,
+            (404, "ResourceNotFound" | "NotFound") => Self::NotFound(Level::Resource),
+            // Somebody between us and ARM answers without a code of ARM's.
+            (404, "") => Self::Transient(retry_after),
+            (404, _) => Self::Unexpected,
+            (409 | 412 | 423, _) => Self::Busy(retry_after),
+            (408 | 500..=599, _) => Self::Transient(retry_after),
             (400..=499, _) => Self::Invalid,
             _ => Self::Unexpected,
         }
+    }
+
+    /// R11: whether this says that what was asked for, or what it is in, is not there. A subscription
+    /// that is not found is more likely a wrong cloud or tenant in our own settings than a fact.
+    #[must_use]
+    pub fn proves_absence(self) -> bool {
+        matches!(self, Self::NotFound(level) if level != Level::Subscription)
+    }
+
+    /// How long ARM asks to wait, if it does.
+    #[must_use]
+    pub fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Throttled(after) | Self::Transient(after) | Self::Busy(after) => after,
+            _ => None,
+        }
+    }
+
+    /// Whether it goes by without anybody's doing.
+    #[must_use]
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Throttled(_) | Self::Transient(_) | Self::Unexpected | Self::CredentialUnavailable)
     }
 
     /// A short word for metrics: a closed set.
@@ -84,15 +130,17 @@ impl Failure {
             Self::CredentialUnavailable => "credential_unavailable",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
+            Self::Denied => "denied",
             Self::NotFound(_) => "not_found",
-            Self::Busy => "busy",
+            Self::UnsupportedVersion => "unsupported_version",
+            Self::Busy(_) => "busy",
             Self::Invalid => "invalid",
             Self::PolicyDenied => "policy_denied",
             Self::Locked => "locked",
             Self::SubscriptionDisabled => "subscription_disabled",
             Self::NotRegistered => "not_registered",
             Self::QuotaExceeded => "quota_exceeded",
-            Self::Transient => "transient",
+            Self::Transient(_) => "transient",
             Self::Unexpected => "unexpected",
         }
     }
@@ -100,7 +148,7 @@ impl Failure {
 
 /// A failed call: its class, and ARM's own words for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{doing}: {}{message}", if code.is_empty() { String::new() } else { format!("{code}: ") })]
+#[error("{doing}: {}{message}{}", with_colon(code), in_brackets(correlation.as_deref()))]
 pub struct ArmError {
     /// What decisions look at.
     pub failure: Failure,
@@ -116,6 +164,8 @@ pub struct ArmError {
     pub scope: Box<str>,
     /// The object id of the identity that was refused, where its token tells.
     pub caller: Option<Box<str>>,
+    /// `x-ms-correlation-request-id`, or `x-ms-request-id`: what Microsoft's support asks for.
+    pub correlation: Option<Box<str>>,
 }
 
 /// The shipped role that grants what the operator does on a SignalR
@@ -125,26 +175,32 @@ pub const LINK_MANAGER: &str = "SignalR Shared Private Link Manager";
 /// (`deploy/azure/roles/connection-approver.json`).
 pub const CONNECTION_APPROVER: &str = "Key Vault Private Endpoint Connection Approver";
 
+fn with_colon(code: &str) -> String {
+    if code.is_empty() { String::new() } else { format!("{code}: ") }
+}
+
+fn in_brackets(correlation: Option<&str>) -> String {
+    correlation.map(|id| format!(" (correlation id {id})")).unwrap_or_default()
+}
+
 impl ArmError {
+    /// Which right is missing, as a phrase.
+    #[must_use]
+    pub fn missing_right(&self) -> String {
+        format!("the action {} at the scope {}", self.action, self.scope)
+    }
+
     /// The command that grants what is missing; `role` is one of the shipped roles.
     #[must_use]
     pub fn remedy(&self, role: &str) -> String {
         let caller = self.caller.as_deref().unwrap_or("<object id of the operator's identity>");
-        format!("az role assignment create --assignee {caller} --role \"{role}\" --scope {}", shell(&self.scope))
+        // With --assignee the command asks Microsoft Graph, and fails where that is not permitted:
+        // Azure/azure-cli#17308.
+        format!(
+            "az role assignment create --assignee-object-id {caller} --assignee-principal-type ServicePrincipal --role \"{role}\" --scope {}",
+            shell(&self.scope)
+        )
     }
-}
-
-/// How a mutating call ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// It was accepted; the link as ARM answered with it, where it did.
-    Applied(Option<Box<Link>>),
-    /// It had no effect.
-    NotApplied(ArmError),
-    /// Whether it had an effect is not known: it is observed again, never repeated blindly.
-    Unknown(ArmError),
-    /// What authorised the write had changed by the time of the last reads before it.
-    Changed(String),
 }
 
 #[cfg(test)]
@@ -158,22 +214,29 @@ mod tests {
             (404, "ResourceGroupNotFound", Failure::NotFound(Level::ResourceGroup)),
             (404, "ParentResourceNotFound", Failure::NotFound(Level::Parent)),
             (404, "ResourceNotFound", Failure::NotFound(Level::Resource)),
-            (404, "", Failure::NotFound(Level::Resource)),
-            (409, "Conflict", Failure::Busy),
-            (409, "ConflictError", Failure::Busy),
-            (409, "ResourceGroupBeingDeleted", Failure::Busy),
+            (404, "NotFound", Failure::NotFound(Level::Resource)),
+            (404, "", Failure::Transient(None)),
+            (404, "SomethingNew", Failure::Unexpected),
+            (404, "MissingSubscription", Failure::NotFound(Level::Subscription)),
+            (404, "InvalidResourceType", Failure::UnsupportedVersion),
+            (400, "NoRegisteredProviderFound", Failure::UnsupportedVersion),
+            (403, "DenyAssignmentAuthorizationFailed", Failure::Denied),
+            (403, "LinkedAuthorizationFailed", Failure::Denied),
+            (409, "Conflict", Failure::Busy(None)),
+            (409, "ConflictError", Failure::Busy(None)),
+            (409, "ResourceGroupBeingDeleted", Failure::Busy(None)),
             (409, "ScopeLocked", Failure::Locked),
             (409, "ReadOnlyDisabledSubscription", Failure::SubscriptionDisabled),
             (409, "MissingSubscriptionRegistration", Failure::NotRegistered),
             (403, "QuotaExceeded", Failure::QuotaExceeded),
-            (500, "QuotaServiceDown", Failure::Transient),
-            (412, "PreconditionFailed", Failure::Busy),
+            (500, "QuotaServiceDown", Failure::Transient(None)),
+            (412, "PreconditionFailed", Failure::Busy(None)),
             (403, "AuthorizationFailed", Failure::Forbidden),
             (403, "RequestDisallowedByPolicy", Failure::PolicyDenied),
             (401, "ExpiredAuthenticationToken", Failure::Unauthorized),
             (400, "BadRequest", Failure::Invalid),
             (429, "SubscriptionRequestsThrottled", Failure::Throttled(None)),
-            (504, "GatewayTimeout", Failure::Transient),
+            (504, "GatewayTimeout", Failure::Transient(None)),
             (302, "", Failure::Unexpected),
         ];
         for (status, code, class) in table {

@@ -8,6 +8,8 @@
 //! | Module | Subject |
 //! |---|---|
 //! | [`resource_id`] | ARM resource ids, compared without case |
+//! | [`limits`] | how long what is waited for may last |
+//! | [`memory`] | what a process learns from its reads |
 //! | [`marker`] | the ownership marker in the request message, the record in an approval |
 //! | [`desired`] | what one object asks for, validated |
 //! | [`observed`] | what ARM and Kubernetes said in this pass |
@@ -24,7 +26,9 @@ pub mod approval;
 pub mod backoff;
 pub mod desired;
 pub mod failure;
+pub mod limits;
 pub mod marker;
+pub mod memory;
 pub mod message;
 pub mod observed;
 pub mod plan;
@@ -33,9 +37,10 @@ pub mod reason;
 pub mod report;
 pub mod resource_id;
 
-pub use action::Action;
+pub use action::{Action, Outcome};
 pub use desired::Desired;
-pub use failure::{ArmError, Failure, Outcome};
+pub use failure::{ArmError, Failure};
+pub use limits::Limits;
 pub use observed::Observed;
 pub use plan::{Again, Next, Plan, conclude, plan};
 pub use reason::Reason;

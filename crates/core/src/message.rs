@@ -1,25 +1,29 @@
 //! Sentences for people: in conditions, Events and errors.
 
-/// The most characters that a message may have.
-pub const MAX: usize = 1024;
+/// The most bytes that a message may have: Kubernetes refuses the note of a longer Event
+/// (kubernetes/kubernetes#98175).
+pub const MAX_BYTES: usize = 1024;
 
-/// Makes any text fit for a message: control characters escaped, at most [`MAX`] characters.
-/// What ARM answers and what strangers wrote goes through here.
+/// Makes any text fit for a message: control characters escaped, at most [`MAX_BYTES`] bytes, cut between
+/// two characters. What ARM answers and what strangers wrote goes through here.
 #[must_use]
 pub fn safe(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().min(MAX));
-    for (count, c) in text.chars().flat_map(escaped).enumerate() {
-        if count + 1 >= MAX {
-            out.push('…');
+    const CUT: char = '…';
+    let mut out = String::with_capacity(text.len().min(MAX_BYTES));
+    for c in text.chars() {
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+        if out.len() > MAX_BYTES {
+            let end = out.floor_char_boundary(MAX_BYTES - CUT.len_utf8());
+            out.truncate(end);
+            out.push(CUT);
             break;
         }
-        out.push(c);
     }
     out
-}
-
-fn escaped(c: char) -> Box<dyn Iterator<Item = char>> {
-    if c.is_control() { Box::new(c.escape_default()) } else { Box::new(std::iter::once(c)) }
 }
 
 /// A sentence: without white space around it, and with a full stop.
@@ -55,7 +59,12 @@ mod tests {
     #[test]
     fn control_characters_and_length_are_tamed() {
         assert_eq!(safe("a\nb\u{1b}[31m"), "a\\nb\\u{1b}[31m");
-        assert_eq!(safe(&"é".repeat(5000)).chars().count(), MAX);
+        for long in ["é", "x", "\n", "x€", "😀"] {
+            let cut = safe(&long.repeat(5000));
+            assert!((MAX_BYTES - 4..=MAX_BYTES).contains(&cut.len()), "{long}: {}", cut.len());
+            assert!(cut.ends_with('…'), "{long}");
+        }
+        assert_eq!(safe(&"x".repeat(MAX_BYTES)), "x".repeat(MAX_BYTES));
         assert_eq!(safe(&"x".repeat(100)), "x".repeat(100));
     }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::failure::ArmError;
-use crate::marker::Nonce;
+use crate::marker::{Marker, Nonce};
 use crate::policy::Policy;
-use crate::resource_id::{ConnectionId, EndpointId, VaultId};
+use crate::report::ConnectionFacts;
+use crate::resource_id::{ConnectionId, EndpointId, LinkId, VaultId};
 
 /// The reads that a plan may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,6 +90,18 @@ impl Provisioning {
         }
     }
 
+    /// Whether Azure is at work on it.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        matches!(self, Self::InProgress(_) | Self::Deleting)
+    }
+
+    /// Whether the last operation on it ended badly.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self, Self::Failed | Self::Canceled)
+    }
+
     /// The word for `status`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -129,6 +142,12 @@ impl ConnectionState {
             .unwrap_or(Self::Unknown)
     }
 
+    /// Whether somebody turned it down, or Azure gave it up.
+    #[must_use]
+    pub const fn is_turned_down(self) -> bool {
+        matches!(self, Self::Rejected | Self::Disconnected | Self::Timeout)
+    }
+
     /// The word for `status`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -165,6 +184,12 @@ pub struct Link {
 }
 
 impl Link {
+    /// Its marker, if that names this object.
+    #[must_use]
+    pub fn marker_of(&self, uid: &str) -> Option<Marker> {
+        Marker::parse(&self.message).filter(|marker| marker.uid == uid)
+    }
+
     /// Whether the target is this vault.
     #[must_use]
     pub fn targets(&self, vault: &VaultId) -> bool {
@@ -179,6 +204,20 @@ pub struct Links {
     pub links: Vec<Link>,
     /// The `Date` of the last page.
     pub date: Option<Timestamp>,
+}
+
+impl Links {
+    /// The link of this name. Names are compared without case, as ARM does.
+    #[must_use]
+    pub fn named(&self, id: &LinkId) -> Option<&Link> {
+        self.links.iter().find(|link| link.name.eq_ignore_ascii_case(id.name()))
+    }
+
+    /// Another link on which Azure is at work: a SignalR takes one change at a time.
+    #[must_use]
+    pub fn running_beside(&self, id: &LinkId) -> Option<&Link> {
+        self.links.iter().find(|link| !link.name.eq_ignore_ascii_case(id.name()) && link.provisioning.is_running())
+    }
 }
 
 /// A private endpoint connection as the vault reports it.
@@ -245,14 +284,44 @@ pub struct Permissions {
 pub struct Sighting {
     /// The connection.
     pub connection: ConnectionId,
-    /// Its endpoint.
-    pub endpoint: EndpointId,
+    /// Its endpoint, where it shows one.
+    pub endpoint: Option<EndpointId>,
     /// The message that both carried.
     pub message: String,
     /// When the first list showed it.
     pub at: Timestamp,
     /// How long ago that was, by the monotonic clock.
     pub age: Duration,
+}
+
+impl Sighting {
+    /// Whether both saw the very same request.
+    #[must_use]
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.connection == other.connection && self.endpoint == other.endpoint && self.message == other.message
+    }
+}
+
+/// An operation of ours that Azure ended badly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedOperation {
+    /// What it was to do.
+    pub kind: OperationKind,
+    /// ARM's own words.
+    pub words: String,
+    /// How long ago that was seen.
+    pub ago: Duration,
+    /// How many have failed in a row.
+    pub count: u32,
+}
+
+/// A write to the link that may still land (R7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateWrite {
+    /// For how long yet.
+    pub left: Duration,
+    /// Whether it is one of this process, which has told of it; else one of the process before.
+    pub told: bool,
 }
 
 /// Another live object that claims the same link.
@@ -277,31 +346,44 @@ pub struct Memory {
     /// How long ago Azure accepted a DELETE of the link that this process sent, as long as the link
     /// has not been seen gone since.
     pub deleted_for: Option<Duration>,
-    /// How long an earlier PUT or DELETE of this link may still land (R7): one of this process whose
-    /// outcome is not known, or one of the process before it.
-    pub late_write: Option<Duration>,
-    /// Whether that is a write of this process, which has told of it.
-    pub late_write_told: bool,
+    /// How long ago Azure accepted a PUT of the link that this process sent, as long as the link has not
+    /// been seen since.
+    pub accepted_for: Option<Duration>,
     /// The first of the two lists of M5.
     pub sighting: Option<Sighting>,
-    /// How long ago a read last confirmed `Ready=True`, or since the process started.
-    pub unconfirmed_for: Duration,
+    /// The connection that this process first saw alone with the message of this nonce (M5).
+    pub candidate: Option<(Nonce, ConnectionId)>,
+    /// How long ago SignalR last told how its links stand, or since the process started.
+    pub heard_ago: Duration,
+    /// How long ARM has said that the SignalR does not exist.
+    pub signalr_absent_for: Option<Duration>,
+    /// How long ARM has said that the vault does not exist.
+    pub vault_absent_for: Option<Duration>,
     /// How long the link has been in progress, as far as this process saw.
-    pub in_progress_for: Duration,
+    pub running_for: Duration,
+    /// How long other links of the SignalR have been in progress, as far as this process saw.
+    pub others_running_for: Duration,
+    /// The last operation of ours, if it failed and the link has not been seen well since.
+    pub failed_operation: Option<FailedOperation>,
     /// How long the link has been failed, as far as this process saw.
     pub failed_for: Duration,
     /// How long SignalR has reported the link's request as turned down, as far as this process saw.
     pub refused_for: Option<Duration>,
-    /// Another write to this SignalR is on its way, or has just ended.
-    pub signalr_busy: bool,
-    /// The nonce under which this process has seen the link Approved: such an approval is never
+    /// The nonces under which this process has seen the link Approved: such an approval is never
     /// taken back (M7).
-    pub confirmed: Option<Nonce>,
+    pub confirmed: Vec<Nonce>,
     /// A forced finalization has already tried to take an approval back.
     pub revocation_tried: bool,
     /// When each connection that carries our message was first seen, for people who have to tell
     /// copies apart.
     pub appeared: Vec<(ConnectionId, Timestamp)>,
+    /// What the vault last showed this process of the matched connection.
+    pub shown: Option<Option<ConnectionFacts>>,
+    /// The operator may not read the vault.
+    pub vault_refused: bool,
+    /// A complete list has shown that no approval of ours stands, and this process has sent none since:
+    /// there is nothing for M7 to watch.
+    pub approval_ruled_out: bool,
 }
 
 /// Everything observed in this pass.
@@ -321,6 +403,11 @@ pub struct Observed {
     pub permissions: Reading<Permissions>,
     /// Other objects that claim the link.
     pub rivals: Vec<Rival>,
+    /// Another write to this SignalR is on its way, or has just ended.
+    pub signalr_busy: bool,
+    /// An earlier PUT or DELETE of this link that may still land (R7): one of this process whose
+    /// outcome is not known, or one of the process before it.
+    pub late_write: Option<LateWrite>,
     /// What the process remembers.
     pub memory: Memory,
 }

@@ -5,7 +5,8 @@ use std::fmt;
 
 use crate::backoff::Range;
 
-/// How a reason reads to kstatus, and so to `kubectl wait`, Flux and Argo CD.
+/// How a reason reads to kstatus, and so to Flux. (`kubectl wait` reads `Ready`; Argo CD knows nothing of an
+/// unknown kind without a health check of its own.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// Neither `Reconciling` nor `Stalled`.
@@ -18,6 +19,26 @@ pub enum Progress {
     Terminating,
 }
 
+/// What a reason makes of `Ready`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadyByReason {
+    /// The link is functional.
+    True,
+    /// It is not.
+    False,
+    /// What was said before stays for a while: nothing was learned about the link.
+    Kept,
+}
+
+/// How an Event is marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// All is well, or on its way.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
 /// When a reason is looked at again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
@@ -28,7 +49,7 @@ pub enum Wait {
 }
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident => $progress:ident, $wait:expr;)+) => {
+    ($($(#[$doc:meta])* $name:ident => $ready:ident, $progress:ident, $severity:ident, $wait:expr;)+) => {
         /// Why an object is in the state it is in: the reason of its `Ready` condition.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Reason {
@@ -51,6 +72,18 @@ macro_rules! reasons {
                 match self { $(Self::$name => Progress::$progress),+ }
             }
 
+            /// What it makes of `Ready`.
+            #[must_use]
+            pub const fn ready(self) -> ReadyByReason {
+                match self { $(Self::$name => ReadyByReason::$ready),+ }
+            }
+
+            /// How its Event is marked.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity),+ }
+            }
+
             /// When it is looked at again.
             #[must_use]
             pub const fn wait(self) -> Wait {
@@ -68,73 +101,81 @@ const fn minutes(from: u64, to: u64) -> Wait {
     Wait::Within(Range::seconds(from * 60, to * 60))
 }
 
+// Ready; what kstatus is told; the severity of its Event; when to look again.
 reasons! {
     /// SignalR says Succeeded and Approved: the link is functional.
-    Approved => Current, SYNC;
+    Approved => True, Current, Normal, SYNC;
     /// ARM works on the link.
-    Creating => InProgress, seconds(5, 30);
+    Creating => False, InProgress, Normal, seconds(5, 30);
     /// ARM works on the deletion.
-    Deleting => InProgress, seconds(5, 30);
+    Deleting => False, InProgress, Normal, seconds(5, 30);
     /// The SignalR takes no change at the moment.
-    WaitingForSignalR => InProgress, seconds(10, 120);
+    WaitingForSignalR => False, InProgress, Normal, seconds(10, 120);
     /// The vault does not show the request yet, or not yet twice.
-    WaitingForConnection => InProgress, seconds(5, 60);
+    WaitingForConnection => False, InProgress, Normal, seconds(5, 60);
     /// The vault never showed a request of ours.
-    ConnectionNotFound => Failed, minutes(5, 5);
+    ConnectionNotFound => False, Failed, Warning, minutes(5, 5);
     /// A person must approve.
-    PendingApproval => InProgress, seconds(15, 300);
+    PendingApproval => False, InProgress, Normal, seconds(15, 300);
     /// The operator approves, or the vault works on the approval.
-    Approving => InProgress, seconds(10, 120);
+    Approving => False, InProgress, Normal, seconds(10, 120);
     /// Approved on the vault; SignalR does not say so yet.
-    WaitingForPropagation => InProgress, seconds(10, 120);
+    WaitingForPropagation => False, InProgress, Normal, seconds(10, 120);
     /// ARM asked to wait.
-    Throttled => InProgress, seconds(10, 300);
+    Throttled => Kept, InProgress, Normal, seconds(10, 300);
     /// ARM or the network failed; nothing is wrong with the object.
-    TransientError => InProgress, seconds(5, 300);
+    TransientError => Kept, InProgress, Normal, seconds(5, 300);
     /// No policy permits the automatic approval.
-    ApprovalDenied => Failed, minutes(5, 15);
+    ApprovalDenied => False, Failed, Warning, minutes(5, 15);
     /// More than one request could be ours.
-    ApprovalAmbiguous => Failed, minutes(5, 15);
+    ApprovalAmbiguous => False, Failed, Warning, minutes(5, 15);
     /// A right on the vault is missing.
-    ApprovalNotAuthorized => Failed, minutes(5, 15);
+    ApprovalNotAuthorized => False, Failed, Warning, seconds(30, 300);
     /// SignalR never confirmed an approval of the operator's.
-    ApprovalUnconfirmed => Failed, minutes(5, 15);
+    ApprovalUnconfirmed => False, Failed, Warning, minutes(5, 15);
     /// Pending for longer than `approval.timeout`.
-    ApprovalTimedOut => Failed, minutes(5, 15);
+    ApprovalTimedOut => False, Failed, Warning, minutes(5, 15);
     /// The vault's owner rejected the connection.
-    Rejected => Failed, minutes(5, 5);
+    Rejected => False, Failed, Warning, minutes(5, 5);
     /// The vault's owner removed the connection.
-    Disconnected => Failed, minutes(5, 5);
+    Disconnected => False, Failed, Warning, minutes(5, 5);
     /// SignalR reports the connection as timed out.
-    ConnectionTimedOut => Failed, minutes(5, 5);
+    ConnectionTimedOut => False, Failed, Warning, minutes(5, 5);
     /// The SignalR does not exist.
-    SignalRNotFound => Failed, minutes(5, 5);
+    SignalRNotFound => False, Failed, Warning, minutes(5, 5);
     /// The key vault does not exist.
-    KeyVaultNotFound => Failed, minutes(5, 5);
+    KeyVaultNotFound => False, Failed, Warning, minutes(5, 5);
     /// A right on the SignalR is missing.
-    AuthorizationFailed => Failed, minutes(1, 5);
+    AuthorizationFailed => False, Failed, Warning, seconds(30, 300);
     /// No token could be had.
-    CredentialUnavailable => Failed, minutes(1, 5);
+    CredentialUnavailable => Kept, Failed, Warning, seconds(10, 300);
     /// A link of that name exists in Azure and belongs to somebody else.
-    AlreadyExists => Failed, minutes(5, 5);
+    AlreadyExists => False, Failed, Warning, minutes(5, 5);
     /// Another object of this cluster claims the same link.
-    OwnershipConflict => Failed, minutes(5, 5);
+    OwnershipConflict => False, Failed, Warning, minutes(5, 5);
     /// ARM refuses what the spec asks for.
-    InvalidSpec => Failed, minutes(5, 30);
+    InvalidSpec => False, Failed, Warning, minutes(5, 30);
     /// ARM's operation failed.
-    OperationFailed => Failed, minutes(5, 30);
+    OperationFailed => False, Failed, Warning, minutes(5, 30);
     /// ARM's operation does not end.
-    OperationTimedOut => Failed, minutes(5, 30);
+    OperationTimedOut => False, Failed, Warning, minutes(5, 30);
     /// An Azure Policy refuses the change.
-    PolicyDenied => Failed, minutes(5, 30);
+    PolicyDenied => False, Failed, Warning, minutes(5, 30);
     /// A management lock refuses the change.
-    Locked => Failed, minutes(5, 30);
+    Locked => False, Failed, Warning, minutes(5, 30);
     /// The link cannot be deleted at the moment.
-    DeletionBlocked => Terminating, minutes(1, 30);
+    DeletionBlocked => False, Terminating, Warning, minutes(1, 30);
     /// `managementPolicy: ObserveOnly`: as observed.
-    ObserveOnly => Current, SYNC;
-    /// `deletionPolicy: Detach`: the link was left alone.
-    Detached => Current, SYNC;
+    ObserveOnly => False, Current, Normal, SYNC;
+}
+
+impl Reason {
+    /// Whether it is a failure only when it lasts: a right that was given moments ago takes up to ten
+    /// minutes to work, and a token endpoint is well again in some.
+    #[must_use]
+    pub const fn has_grace(self) -> bool {
+        matches!(self, Self::AuthorizationFailed | Self::ApprovalNotAuthorized | Self::CredentialUnavailable)
+    }
 }
 
 impl fmt::Display for Reason {

@@ -4,7 +4,8 @@ use crate::backoff::Range;
 use crate::desired::{ApprovalFacts, Desired};
 use crate::message::safe;
 use crate::observed::{Connection, Link};
-use crate::reason::{Progress, Reason, Wait};
+use crate::reason::{Progress, ReadyByReason, Reason, Wait};
+use crate::resource_id::{ConnectionId, EndpointId};
 
 /// The value of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub struct ConnectionFacts {
     /// The endpoint's id.
     pub endpoint: String,
     /// Its state.
-    pub state: &'static str,
+    pub state: String,
     /// Its provisioning state.
     pub provisioning: String,
 }
@@ -64,15 +65,30 @@ impl ConnectionFacts {
         Some(Self {
             id: connection.id.path().to_owned(),
             endpoint: connection.endpoint.as_ref()?.path().to_owned(),
-            state: connection.state.as_str(),
+            state: connection.state.as_str().to_owned(),
             provisioning: connection.provisioning.as_str().to_owned(),
         })
     }
 }
 
+impl ConnectionFacts {
+    /// Whether both name the same connection and endpoint, whatever their states.
+    #[must_use]
+    pub fn names_the_same_as(&self, other: &Self) -> bool {
+        let ids = |facts: &Self| Some((ConnectionId::parse(&facts.id).ok()?, EndpointId::parse(&facts.endpoint).ok()?));
+        ids(self).is_some_and(|own| Some(own) == ids(other))
+    }
+
+    /// The subscription in which the endpoint lives.
+    #[must_use]
+    pub fn endpoint_subscription(&self) -> Option<String> {
+        EndpointId::parse(&self.endpoint).ok().map(|id| id.subscription().to_owned())
+    }
+}
+
 /// One of the conditions beside `Ready`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Side {
+pub struct SideCondition {
     /// Its value.
     pub truth: Truth,
     /// Its message.
@@ -89,9 +105,9 @@ pub struct Report {
     /// `Ready`.
     pub ready: Ready,
     /// `Provisioned`.
-    pub provisioned: Fact<Side>,
+    pub provisioned: Fact<SideCondition>,
     /// `ConnectionApproved`.
-    pub approved: Fact<Side>,
+    pub approved: Fact<SideCondition>,
     /// What SignalR reports; `Set(None)` when there is no link.
     pub link: Fact<Option<LinkFacts>>,
     /// What the vault reports; `Set(None)` when no connection is matched any more.
@@ -105,10 +121,10 @@ impl Report {
     /// [`Reason::Approved`] is True.
     #[must_use]
     pub fn new(reason: Reason, message: &str) -> Self {
-        let ready = match reason {
-            Reason::Approved => Ready::Is(Truth::True),
-            Reason::Throttled | Reason::TransientError => Ready::Unchanged,
-            _ => Ready::Is(Truth::False),
+        let ready = match reason.ready() {
+            ReadyByReason::True => Ready::Is(Truth::True),
+            ReadyByReason::Kept => Ready::Unchanged,
+            ReadyByReason::False => Ready::Is(Truth::False),
         };
         Self {
             reason,
@@ -130,11 +146,11 @@ impl Report {
             provisioning: link.provisioning.as_str().to_owned(),
             connection: link.connection.as_str(),
         }));
-        self.provisioned = Fact::Set(Side {
+        self.provisioned = Fact::Set(SideCondition {
             truth: if link.provisioning == Provisioning::Succeeded { Truth::True } else { Truth::False },
             message: format!("SignalR reports provisioningState {}.", safe(link.provisioning.as_str())),
         });
-        self.approved = Fact::Set(Side {
+        self.approved = Fact::Set(SideCondition {
             truth: match link.connection {
                 ConnectionState::Approved => Truth::True,
                 ConnectionState::Unknown => Truth::Unknown,
@@ -148,12 +164,29 @@ impl Report {
     /// Says that there is no link in Azure.
     #[must_use]
     pub fn without_link(mut self) -> Self {
-        let side = Side { truth: Truth::False, message: "The link does not exist in Azure.".into() };
+        let side = SideCondition { truth: Truth::False, message: "The link does not exist in Azure.".into() };
         self.link = Fact::Set(None);
         self.connection = Fact::Set(None);
         self.approval = Fact::Set(ApprovalFacts::default());
         self.provisioned = Fact::Set(side.clone());
         self.approved = Fact::Set(side);
+        self
+    }
+
+    /// Says that the link of that name is not the one that the object asks for.
+    #[must_use]
+    pub fn with_other_link(mut self, why: &str) -> Self {
+        let side = SideCondition { truth: Truth::False, message: why.to_owned() };
+        self.link = Fact::Set(None);
+        self.provisioned = Fact::Set(side.clone());
+        self.approved = Fact::Set(side);
+        self
+    }
+
+    /// Says that the link is known not to be functional, whatever failed beside that.
+    #[must_use]
+    pub fn not_ready(mut self) -> Self {
+        self.ready = Ready::Is(Truth::False);
         self
     }
 
@@ -173,12 +206,14 @@ impl Report {
         self
     }
 
-    /// What kstatus is told, unless `Ready` stays True.
+    /// What kstatus is told, unless `Ready` stays True. `lasting` says that the reason has been the same for
+    /// longer than a right that was given moments ago takes to work.
     #[must_use]
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self, lasting: bool) -> Progress {
         match (self.reason, self.ready) {
             // As observed: a link that is not functional is waited for.
             (Reason::ObserveOnly, Ready::Is(Truth::False | Truth::Unknown)) => Progress::InProgress,
+            (reason, _) if reason.has_grace() && !lasting => Progress::InProgress,
             (reason, _) => reason.progress(),
         }
     }

@@ -34,12 +34,13 @@ fn the_table_of_reasons_is_true() {
             assert_eq!(again, wait(reason.wait()), "{reason}");
         }
         let expected = match reason.progress() {
+            _ if reason.has_grace() => "InProgress for 10 min, then Failed",
             Progress::Current => "Current",
             Progress::InProgress => "InProgress",
             Progress::Failed => "Failed",
             Progress::Terminating => "Terminating",
         };
-        let observed = matches!(reason, Reason::ObserveOnly | Reason::Detached);
+        let observed = *reason == Reason::ObserveOnly;
         assert!(
             if observed { progress == "as observed" } else { progress.starts_with(expected) },
             "{reason}: {progress}"
@@ -115,4 +116,46 @@ fn every_test_that_the_page_on_reliability_names_exists() {
     let tests = named(&rows, |word| word.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_')));
     assert!(tests.len() > 80, "{tests:?}");
     all_exist("reliability.md", &tests);
+}
+
+/// The ids of rules, invariants, threats and assumptions in a text: `R7`, `M5`, `S13`, `T3`, `A1`. A range names
+/// its two ends.
+fn ids(text: &str) -> std::collections::BTreeSet<String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(|c: char| !is_word(c));
+    let is_id = |word: &&str| {
+        let (letter, number) = word.split_at_checked(1).unwrap_or_default();
+        "RSMTA".contains(letter)
+            && !letter.is_empty()
+            && (1..=2).contains(&number.len())
+            && number.bytes().all(|b| b.is_ascii_digit())
+    };
+    words.filter(is_id).map(str::to_owned).collect()
+}
+
+/// The ids that a page explains: those that stand first in a row of a table, or in bold.
+fn explained(text: &str) -> std::collections::BTreeSet<String> {
+    let first_cells = text.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |").map(|(cell, _)| cell));
+    let bold = text.split("**").skip(1).step_by(2);
+    first_cells.chain(bold).flat_map(ids).collect()
+}
+
+#[test]
+fn every_rule_that_the_code_cites_is_explained_in_the_documentation() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut all = String::new();
+    for directory in ["src", "tests", "crates"] {
+        sources(&root.join(directory), &mut all);
+    }
+    let comments: String = all.lines().filter_map(|line| line.split_once("//")).map(|(_, said)| said).collect();
+    let cited = ids(&comments);
+    assert!(cited.len() > 20, "{cited:?}");
+    let pages: Vec<_> = ["architecture.md", "security.md", "reliability.md"].into_iter().map(page).collect();
+    let explained: std::collections::BTreeSet<String> = pages.iter().flat_map(|text| explained(text)).collect();
+    let missing: Vec<_> = cited.difference(&explained).collect();
+    assert!(missing.is_empty(), "no page explains {missing:?}");
+    // And nothing points at a page that a reader does not have.
+    for absent in ["faults", "product", "approval", "facts"].map(|page| format!("{page}.md")) {
+        assert!(!comments.contains(&absent), "{absent} is no page of this project");
+    }
 }

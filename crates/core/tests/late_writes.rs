@@ -9,7 +9,7 @@ mod world;
 use std::time::Duration;
 
 use signalr_private_link_core::action::Action;
-use signalr_private_link_core::observed::{Operation, OperationKind, Reading};
+use signalr_private_link_core::observed::{FailedOperation, LateWrite, OperationKind};
 use signalr_private_link_core::report::{Ready, Truth};
 use signalr_private_link_core::{Again, Reason};
 
@@ -52,10 +52,10 @@ fn a_link_is_not_put_beside_a_write_that_may_still_land() {
     let left = Duration::from_secs(20);
     let mut absent = Scenario::new().without_link();
     let mut failed = Scenario::new().provisioning("Failed");
-    failed.links_mut().date = Some(failed.now + jiff::SignedDuration::from_mins(6));
+    failed.observed.memory.failed_for = Duration::from_secs(6 * 60);
     for (scenario, reason) in [(&mut absent, Reason::Creating), (&mut failed, Reason::OperationFailed)] {
         assert!(matches!(scenario.decide().action, Some(Action::PutLink { .. })));
-        scenario.observed.memory.late_write = Some(left);
+        scenario.observed.late_write = Some(LateWrite { left, told: false });
         let plan = scenario.decide();
         assert_eq!((plan.action, plan.again), (None, Again::After(left)));
         assert_eq!(plan.report.unwrap().reason, reason);
@@ -70,8 +70,12 @@ fn a_link_that_is_still_there_after_its_deletion_is_not_deleted_in_every_pass() 
     let plan = lingering.decide();
     assert_eq!((plan.action, plan.report.unwrap().reason), (None, Reason::Deleting));
     // Azure's own words, where its operation failed.
-    lingering.observed.operation_held = Some(OperationKind::Delete);
-    lingering.answers.operation = Reading::Known(Operation::Failed("InternalError: a bad day".into()));
+    lingering.observed.memory.failed_operation = Some(FailedOperation {
+        kind: OperationKind::Delete,
+        words: "InternalError: a bad day".into(),
+        ago: Duration::ZERO,
+        count: 1,
+    });
     let report = lingering.decide().report.unwrap();
     assert_eq!(report.reason, Reason::DeletionBlocked);
     assert!(report.message.contains("a bad day"), "{}", report.message);

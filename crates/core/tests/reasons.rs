@@ -9,11 +9,14 @@ mod world;
 
 use std::time::Duration;
 
+use signalr_private_link_core::Action;
 use signalr_private_link_core::desired::{AdoptionPolicy, Approver, DeletionPolicy, ManagementPolicy};
-use signalr_private_link_core::failure::{Failure, Level, Outcome};
-use signalr_private_link_core::observed::{ConnectionState, Operation, OperationKind, Provisioning, Reading, Rival};
+use signalr_private_link_core::failure::{Failure, Level};
+use signalr_private_link_core::observed::{
+    ConnectionState, FailedOperation, LateWrite, Operation, OperationKind, Provisioning, Reading, Rival,
+};
 use signalr_private_link_core::report::{Fact, Ready, Truth};
-use signalr_private_link_core::{Again, Reason, conclude};
+use signalr_private_link_core::{Again, Outcome, Reason, conclude};
 
 use world::{Scenario, UID, approved_by_us, error};
 
@@ -48,14 +51,14 @@ fn a_link_in_progress_is_followed() {
     running.answers.links = Reading::Failed(error(Failure::Unexpected));
     expect(&running, Reason::Creating, "none");
     let mut endless = Scenario::new().provisioning("Creating");
-    endless.links_mut().date = Some("2026-11-23T19:00:00Z".parse().unwrap());
+    endless.observed.memory.running_for = Duration::from_secs(30 * 60);
     expect(&endless, Reason::OperationTimedOut, "none");
 }
 
 #[test]
 fn a_busy_signalr_is_waited_for() {
     let mut busy = Scenario::new().without_link();
-    busy.observed.memory.signalr_busy = true;
+    busy.observed.signalr_busy = true;
     expect(&busy, Reason::WaitingForSignalR, "none");
     let mut other = Scenario::new().without_link();
     let mut link = other.link_of_somebody_else();
@@ -157,7 +160,7 @@ fn an_approval_that_is_not_confirmed_is_taken_back() {
     let mut swapped = approved_by_us(Provisioning::Succeeded);
     swapped.vault_mut().connections[0].endpoint = Some(world::endpoint("somebody-elses"));
     taken_back(swapped);
-    let mut silent = approved_by_us(Provisioning::Succeeded).vault_fails(Failure::Transient);
+    let mut silent = approved_by_us(Provisioning::Succeeded).vault_fails(Failure::Transient(None));
     silent.now += jiff::SignedDuration::from_hours(99);
     expect(&silent, Reason::TransientError, "none");
 }
@@ -180,10 +183,16 @@ fn only_signalrs_own_word_makes_ready() {
 #[test]
 fn a_settled_link_reads_signalr_only() {
     let mut settled = Scenario::new().signalr_says(ConnectionState::Approved).recorded();
-    settled.desired.remembered.connection_settled = true;
+    settle(&mut settled);
     settled.desired.remembered.ready = Some(true);
     settled.desired.remembered.approval.approved_by = Some(Approver::External);
     assert_eq!(settled.reads(), ["Links"]);
+    // Somebody forged it, or it cannot be read: the vault tells.
+    let mut forged = settled.clone();
+    forged.desired.remembered.connection.as_mut().unwrap().id = "nonsense".into();
+    assert_eq!(forged.reads(), ["Links", "Connections"]);
+    let Fact::Set(Some(connection)) = forged.decide().report.unwrap().connection else { panic!("no connection") };
+    assert!(connection.id.ends_with("/ours"), "{connection:?}");
     settled.desired.remembered.ready = Some(false);
     assert_eq!(settled.reads(), ["Links", "Connections"], "when it becomes Ready the vault is looked at once more");
 }
@@ -211,8 +220,13 @@ fn recreation_happens_once_per_value() {
 fn a_failed_link_is_put_again_after_a_rest() {
     let mut failed = Scenario::new().provisioning("Failed");
     expect(&failed, Reason::OperationFailed, "none");
-    failed.links_mut().date = Some(failed.now + jiff::SignedDuration::from_mins(6));
+    failed.observed.memory.failed_for = Duration::from_secs(6 * 60);
     expect(&failed, Reason::Creating, "put_link");
+    let Some(Action::PutLink { replaces: Some(own), .. }) = failed.decide().action else { panic!("no PUT") };
+    assert!(failed.links_mut().links[0].marker_of(UID) == Some(own), "it keeps its marker");
+    // The more have failed in a row, the longer it rests.
+    failed.observed.memory.failed_operation = Some(failed_creation(4));
+    expect(&failed, Reason::OperationFailed, "none");
 }
 
 #[test]
@@ -260,6 +274,227 @@ fn of_two_objects_the_older_one_creates() {
     expect(&elder, Reason::Creating, "put_link");
 }
 
+/// Status tells what the vault shows, and this process has seen it there.
+fn settle(scenario: &mut Scenario) {
+    let connection = scenario.desired.remembered.connection.as_mut().unwrap();
+    connection.state = "Approved".into();
+    scenario.observed.memory.shown = Some(Some(connection.clone()));
+}
+
+fn failed_creation(count: u32) -> FailedOperation {
+    FailedOperation {
+        kind: OperationKind::Put,
+        words: "CustomerError: limit of 64 connections".into(),
+        ago: Duration::from_secs(6 * 60),
+        count,
+    }
+}
+
+/// R12.
+#[test]
+fn a_link_that_is_failed_beside_approved_is_told_and_never_touched() {
+    for state in ["Failed", "Canceled"] {
+        let mut works = Scenario::new().provisioning(state).signalr_says(ConnectionState::Approved);
+        works.observed.memory.failed_for = Duration::from_secs(86_400);
+        expect(&works, Reason::OperationFailed, "none");
+        let report = works.decide().report.unwrap();
+        assert!(report.message.contains("traffic may flow"), "{}", report.message);
+        works.desired.recreate = Some("again".into());
+        expect(&works, Reason::Deleting, "delete_link");
+    }
+}
+
+/// R11.
+#[test]
+fn the_absence_of_what_was_there_needs_two_reads() {
+    for level in [Level::ResourceGroup, Level::Parent, Level::Resource] {
+        let gone = Failure::NotFound(level);
+        // A mistyped id is told at once.
+        let mut new = Scenario::new().signalr_fails(gone);
+        new.desired.finalizer = false;
+        expect(&new, Reason::SignalRNotFound, "none");
+        let known = Scenario::new().signalr_fails(gone);
+        expect(&known, Reason::TransientError, "none");
+        assert_eq!(known.decide().again, Again::After(Duration::from_secs(60)));
+        let mut seen = new.clone();
+        seen.desired.remembered.seen_in_azure = true;
+        expect(&seen, Reason::TransientError, "none");
+        let mut proven = known.clone();
+        proven.observed.memory.signalr_absent_for = Some(Duration::from_secs(60));
+        expect(&proven, Reason::SignalRNotFound, "none");
+        assert_eq!(proven.decide().report.unwrap().link, Fact::Set(None), "nothing is said of a link");
+        // The same of the vault, while its owner has to approve.
+        let mut vault = Scenario::new().vault_fails(gone);
+        expect(&vault, Reason::TransientError, "none");
+        vault.observed.memory.vault_absent_for = Some(Duration::from_secs(60));
+        expect(&vault, Reason::KeyVaultNotFound, "none");
+        // And of a deletion.
+        let mut deleting = Scenario::new().signalr_fails(gone);
+        deleting.desired.deleting = true;
+        deleting.observed.memory.deleting_for = Some(Duration::from_secs(3600));
+        expect(&deleting, Reason::Deleting, "none");
+        deleting.observed.memory.signalr_absent_for = Some(Duration::from_secs(60));
+        assert_eq!(outcome(&deleting), (None, "remove_finalizer"));
+    }
+    // Whoever does not serve the API version says nothing about the resource.
+    let mut version = Scenario::new().signalr_fails(Failure::UnsupportedVersion);
+    expect(&version, Reason::OperationFailed, "none");
+    assert!(version.decide().report.unwrap().message.contains("--signalr-api-version"));
+    version.desired.deleting = true;
+    version.observed.memory.deleting_for = Some(Duration::from_secs(3600));
+    expect(&version, Reason::DeletionBlocked, "none");
+}
+
+#[test]
+fn a_creation_that_left_nothing_rests_and_one_that_was_accepted_is_waited_for() {
+    let mut failed = Scenario::new().without_link();
+    failed.observed.memory.failed_operation = Some(FailedOperation { ago: Duration::ZERO, ..failed_creation(1) });
+    expect(&failed, Reason::OperationFailed, "none");
+    assert!(failed.decide().report.unwrap().message.contains("limit of 64 connections"));
+    failed.observed.memory.failed_operation = Some(failed_creation(1));
+    expect(&failed, Reason::Creating, "put_link");
+    failed.observed.memory.failed_operation = Some(failed_creation(3));
+    expect(&failed, Reason::OperationFailed, "none");
+    let mut accepted = Scenario::new().without_link();
+    accepted.observed.memory.accepted_for = Some(Duration::from_secs(89));
+    expect(&accepted, Reason::Creating, "none");
+    accepted.observed.memory.accepted_for = Some(Duration::from_secs(90));
+    expect(&accepted, Reason::Creating, "put_link");
+}
+
+#[test]
+fn a_stuck_sibling_is_named_and_does_not_stop_a_creation_for_ever() {
+    let mut held = Scenario::new().without_link();
+    let mut other = held.link_of_somebody_else();
+    other.provisioning = Provisioning::InProgress("Updating".into());
+    held.links_mut().links.push(other);
+    expect(&held, Reason::WaitingForSignalR, "none");
+    assert!(held.decide().report.unwrap().message.contains("other (Updating)"));
+    held.observed.memory.others_running_for = Duration::from_secs(30 * 60);
+    expect(&held, Reason::Creating, "put_link");
+    let refused = Outcome::NotApplied(error(Failure::Busy(None)));
+    let told = conclude(&held.desired, held.decide(), &refused).report.unwrap();
+    assert_eq!(told.reason, Reason::OperationTimedOut);
+    assert!(told.message.contains("the link other of contoso-signalr"), "{}", told.message);
+}
+
+#[test]
+fn a_change_of_azures_own_is_no_time_out() {
+    let mut moving = Scenario::new().provisioning("Moving").signalr_says(ConnectionState::Approved);
+    moving.links_mut().links[0].modified_at = Some("2026-08-01T00:00:00Z".parse().unwrap());
+    expect(&moving, Reason::Creating, "none");
+    assert!(moving.decide().report.unwrap().message.starts_with("Azure is changing the link"));
+    moving.observed.memory.running_for = Duration::from_secs(30 * 60);
+    expect(&moving, Reason::OperationTimedOut, "none");
+}
+
+#[test]
+fn an_operation_that_never_ends_does_not_hide_its_link() {
+    let mut endless = Scenario::new().seen_before(30);
+    endless.observed.operation_held = Some(OperationKind::Put);
+    endless.answers.operation = Reading::Known(Operation::Running);
+    endless.observed.memory.running_for = Duration::from_secs(5 * 60);
+    expect(&endless, Reason::PendingApproval, "none");
+}
+
+#[test]
+fn what_is_said_of_a_link_is_said_of_our_own() {
+    let mut elsewhere = Scenario::new().signalr_says(ConnectionState::Approved);
+    elsewhere.links_mut().links[0].target = world::VAULT.replace("contoso-kv", "other-kv");
+    let foreign = Scenario::new().message("somebody else's").signalr_says(ConnectionState::Approved);
+    let mut observed = elsewhere.clone();
+    observed.desired.management = ManagementPolicy::ObserveOnly;
+    for scenario in [elsewhere, foreign, observed] {
+        let report = scenario.decide().report.unwrap();
+        assert_eq!(report.link, Fact::Set(None));
+        for side in [report.provisioned, report.approved] {
+            let Fact::Set(side) = side else { panic!("{}: nothing is said", report.reason) };
+            assert_eq!(side.truth, Truth::False, "{}", report.reason);
+        }
+    }
+}
+
+#[test]
+fn a_request_without_an_endpoint_is_named_to_a_person_and_never_approved() {
+    let bare = |mut scenario: Scenario| {
+        scenario.vault_mut().connections[0].endpoint = None;
+        scenario.observed.memory.sighting.as_mut().unwrap().endpoint = None;
+        scenario
+    };
+    let manual = bare(Scenario::new().seen_before(30));
+    expect(&manual, Reason::PendingApproval, "none");
+    let message = manual.decide().report.unwrap().message;
+    assert!(message.contains("approve --id /subscriptions/") && message.contains("/ours"), "{message}");
+    assert!(message.contains("shows no private endpoint") && message.contains("[k8s:"), "{message}");
+    expect(&bare(Scenario::new().automatic().seen_before(30)), Reason::ApprovalDenied, "none");
+}
+
+#[test]
+fn a_vault_that_is_not_ours_to_read_still_waits_for_its_owner() {
+    for failure in [Failure::Forbidden, Failure::Denied, Failure::Unauthorized, Failure::NotRegistered] {
+        let manual = Scenario::new().vault_fails(failure);
+        expect(&manual, Reason::PendingApproval, "none");
+        let message = manual.decide().report.unwrap().message;
+        assert!(message.contains("please approve [k8s:"), "{message}");
+    }
+    expect(&Scenario::new().automatic().vault_fails(Failure::Unauthorized), Reason::ApprovalNotAuthorized, "none");
+    // Once it works, the vault that refuses is not asked at every look.
+    let mut works = Scenario::new().signalr_says(ConnectionState::Approved).vault_fails(Failure::Unauthorized);
+    works.desired.remembered.ready = Some(true);
+    works.observed.memory.vault_refused = true;
+    assert_eq!(works.reads(), ["Links"]);
+}
+
+#[test]
+fn an_approval_is_watched_whatever_else_is_wrong() {
+    let overdue = || {
+        let mut scenario = approved_by_us(Provisioning::Succeeded);
+        scenario.vault_mut().date = Some(scenario.now + jiff::SignedDuration::from_hours(2));
+        scenario.desired.remembered.approval.revoked_at = Some(scenario.now);
+        scenario
+    };
+    let revoked = |scenario: &Scenario| expect(scenario, Reason::ApprovalUnconfirmed, "revoke");
+    // The link is gone, and another object goes first.
+    let mut elder = overdue().without_link();
+    let mut rival = Scenario::new().desired.object;
+    rival.uid = "11111111-1111-4111-8111-111111111111".into();
+    rival.created = Some("2020-01-01T00:00:00Z".parse().unwrap());
+    elder.observed.rivals.push(Rival { object: rival, manages: true });
+    revoked(&elder);
+    // Its SignalR is gone.
+    let mut gone = overdue().signalr_fails(Failure::NotFound(Level::Resource));
+    gone.observed.memory.signalr_absent_for = Some(Duration::from_secs(60));
+    revoked(&gone);
+    // The link's operation runs, and there is a copy beside what was approved.
+    let mut copied = overdue().provisioning("Updating").copies(1);
+    revoked(&copied);
+    copied.observed.operation_held = Some(OperationKind::Put);
+    copied.answers.operation = Reading::Known(Operation::Running);
+    revoked(&copied);
+    // SignalR cannot be read: what is plain from the vault is not left standing.
+    revoked(&overdue().copies(1).signalr_fails(Failure::Transient(None)));
+    // It is being deleted by somebody else, or failed.
+    revoked(&overdue().provisioning("Deleting").copies(1));
+    revoked(&overdue().provisioning("Failed").copies(1));
+    // Nothing stands, as a complete list has shown: the vault is left alone while Azure works.
+    let mut quiet = Scenario::new().provisioning("Creating");
+    quiet.observed.memory.approval_ruled_out = true;
+    assert_eq!(quiet.reads(), ["Links"]);
+}
+
+#[test]
+fn an_approval_that_no_policy_can_be_read_for_is_told_and_what_needs_none_is_taken_back() {
+    let mut blind = approved_by_us(Provisioning::Succeeded);
+    blind.answers.permissions = Reading::Failed(error(Failure::Transient(None)));
+    expect(&blind, Reason::WaitingForPropagation, "none");
+    blind.vault_mut().date = Some(blind.now + jiff::SignedDuration::from_mins(60));
+    expect(&blind, Reason::ApprovalUnconfirmed, "none");
+    let message = blind.decide().report.unwrap().message;
+    assert!(message.contains("policies cannot be read"), "{message}");
+    blind.desired.remembered.approval.revoked_at = Some(blind.now);
+    expect(&blind.copies(1), Reason::ApprovalUnconfirmed, "revoke");
+}
+
 #[test]
 fn observing_never_writes() {
     for scenario in [
@@ -282,22 +517,23 @@ fn failures_have_a_reason_each() {
         (Failure::CredentialUnavailable, Reason::CredentialUnavailable),
         (Failure::Unauthorized, Reason::CredentialUnavailable),
         (Failure::Forbidden, Reason::AuthorizationFailed),
+        (Failure::Denied, Reason::AuthorizationFailed),
         (Failure::NotFound(Level::Parent), Reason::SignalRNotFound),
         (Failure::NotFound(Level::ResourceGroup), Reason::SignalRNotFound),
         (Failure::NotFound(Level::Subscription), Reason::SignalRNotFound),
         (Failure::SubscriptionDisabled, Reason::OperationFailed),
         (Failure::NotRegistered, Reason::OperationFailed),
         (Failure::QuotaExceeded, Reason::OperationFailed),
-        (Failure::Transient, Reason::TransientError),
+        (Failure::Transient(None), Reason::TransientError),
         (Failure::Unexpected, Reason::TransientError),
     ] {
-        expect(&Scenario::new().signalr_fails(failure), reason, "none");
+        let mut new = Scenario::new().signalr_fails(failure);
+        new.desired.finalizer = false;
+        expect(&new, reason, "none");
     }
-    expect(
-        &Scenario::new().without_link().vault_fails(Failure::NotFound(Level::Resource)),
-        Reason::KeyVaultNotFound,
-        "none",
-    );
+    let mut no_vault = Scenario::new().without_link().vault_fails(Failure::NotFound(Level::Resource));
+    no_vault.desired.finalizer = false;
+    expect(&no_vault, Reason::KeyVaultNotFound, "none");
     expect(&Scenario::new().without_link().vault_fails(Failure::Forbidden), Reason::Creating, "put_link");
 }
 
@@ -309,7 +545,7 @@ fn the_outcome_of_a_write_is_told() {
         plan.report.map(|r| r.reason)
     };
     for (failure, reason) in [
-        (Failure::Busy, Reason::WaitingForSignalR),
+        (Failure::Busy(None), Reason::WaitingForSignalR),
         (Failure::Invalid, Reason::InvalidSpec),
         (Failure::PolicyDenied, Reason::PolicyDenied),
         (Failure::Locked, Reason::Locked),
@@ -319,7 +555,7 @@ fn the_outcome_of_a_write_is_told() {
         assert_eq!(said(&Outcome::NotApplied(error(failure))), Some(reason));
     }
     assert_eq!(said(&Outcome::Applied(None)), Some(Reason::Creating));
-    assert_eq!(said(&Outcome::Unknown(error(Failure::Transient))), Some(Reason::TransientError));
+    assert_eq!(said(&Outcome::Unknown(error(Failure::Transient(None)))), Some(Reason::TransientError));
     assert_eq!(said(&Outcome::Changed("the object".into())), None);
 }
 
@@ -350,7 +586,7 @@ fn deletion_ends_in_every_state() {
     let mut proven = deleting(Scenario::new().without_link());
     proven.observed.memory.fence_waived = true;
     assert_eq!(outcome(&proven), (None, "remove_finalizer"));
-    proven.observed.memory.late_write = Some(Duration::from_secs(80));
+    proven.observed.late_write = Some(LateWrite { left: Duration::from_secs(80), told: true });
     expect(&proven, Reason::Deleting, "none");
     // A foreign link is not deleted.
     let mut foreign = deleting(Scenario::new().message("somebody else's"));
@@ -358,10 +594,22 @@ fn deletion_ends_in_every_state() {
     assert_eq!(outcome(&foreign), (None, "remove_finalizer"));
     let mut gone = deleting(Scenario::new().signalr_fails(Failure::NotFound(Level::Parent)));
     gone.observed.memory.deleting_for = Some(Duration::from_secs(90));
+    gone.observed.memory.signalr_absent_for = Some(Duration::from_secs(60));
     assert_eq!(outcome(&gone), (None, "remove_finalizer"));
     let blocking = [Failure::NotFound(Level::Subscription), Failure::SubscriptionDisabled, Failure::Forbidden];
-    for failure in blocking.into_iter().chain([Failure::Locked, Failure::Transient, Failure::CredentialUnavailable]) {
-        let blocked = deleting(Scenario::new().signalr_fails(failure));
+    // What goes by does so without the advice to leave the link behind, until it has lasted for too long.
+    let passing =
+        [Failure::Transient(None), Failure::CredentialUnavailable, Failure::Throttled(None), Failure::Unexpected];
+    for failure in passing {
+        let waiting = deleting(Scenario::new().signalr_fails(failure));
+        expect(&waiting, Reason::Deleting, "none");
+        assert!(!waiting.decide().report.unwrap().message.contains("force-finalize"));
+    }
+    for failure in blocking.into_iter().chain([Failure::Locked]).chain(passing) {
+        let mut blocked = deleting(Scenario::new().signalr_fails(failure));
+        if failure.is_passing() {
+            blocked.observed.memory.deleting_for = Some(Duration::from_secs(30 * 60));
+        }
         expect(&blocked, Reason::DeletionBlocked, "none");
         let message = blocked.decide().report.unwrap().message;
         assert!(message.contains(&format!("force-finalize: \"{UID}\"")), "{message}");

@@ -82,6 +82,7 @@ impl Transport for Arm {
 struct Bench {
     client: ArmClient,
     sent: Arc<AtomicUsize>,
+    issued: Arc<AtomicUsize>,
     url: Url,
     about: About,
 }
@@ -89,8 +90,9 @@ struct Bench {
 impl Bench {
     fn new(takes: Duration, answer: fn(&str) -> http::response::Builder) -> Self {
         let (sent, issued) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let count = issued.clone();
         let make = move || -> anyhow::Result<Arc<dyn TokenCredential>> {
-            Ok(Arc::new(Numbered { takes, issued: issued.clone() }))
+            Ok(Arc::new(Numbered { takes, issued: count.clone() }))
         };
         let tokens = TokenSource::new(Box::new(make), "Numbered".into(), String::new(), Arc::new(Mutex::new(None)));
         let url = Url::parse("https://azure.test").unwrap();
@@ -102,7 +104,7 @@ impl Bench {
             subscription: "s".into(),
             call: CallKind::GetLink,
         };
-        Self { client, sent, url, about }
+        Self { client, sent, issued, url, about }
     }
 
     async fn read(&self) -> Result<Answer, CallError> {
@@ -140,7 +142,7 @@ async fn nothing_is_sent_through_a_gate_that_closed_while_the_token_took_its_tim
 #[tokio::test(start_paused = true)]
 async fn nothing_is_written_when_the_token_took_longer_than_the_reads_are_good_for() {
     let bench = Bench::new(Duration::from_secs(6), asks_to_wait);
-    assert_eq!(bench.write().await.unwrap_err().fate, Fate::Anew);
+    assert_eq!(bench.write().await.unwrap_err().fate, Fate::DecideAgain);
     assert_eq!(bench.sent(), 0);
     // The token is there by now.
     assert_eq!(bench.write().await.unwrap_err().fate, Fate::NotApplied);
@@ -160,7 +162,7 @@ async fn a_token_that_is_refused_for_its_age_is_replaced_without_a_word() {
     assert_eq!(bench.sent(), 2);
     // A write is not repeated, but decided on anew.
     let bench = aged().await;
-    assert_eq!(bench.write().await.unwrap_err().fate, Fate::Anew);
+    assert_eq!(bench.write().await.unwrap_err().fate, Fate::DecideAgain);
     assert_eq!(bench.sent(), 1);
     assert!(bench.write().await.is_ok());
 }
@@ -171,4 +173,161 @@ async fn a_token_that_is_refused_when_it_is_new_is_told() {
     let refused = bench.read().await.unwrap_err();
     assert_eq!((refused.error.failure, refused.fate), (Failure::Unauthorized, Fate::NotApplied));
     assert_eq!(bench.sent(), 1);
+}
+
+/// D11 of the review: another token would be refused alike.
+#[tokio::test(start_paused = true)]
+async fn an_arm_that_refuses_every_token_is_not_asked_with_one_after_the_other() {
+    let bench = Bench::new(Duration::ZERO, |_| http::Response::builder().status(401));
+    for _ in 0..100 {
+        assert!(bench.read().await.is_err());
+        tokio::time::advance(Duration::from_millis(500)).await;
+    }
+    assert!(bench.issued.load(Ordering::Relaxed) <= 2, "{:?}", bench.issued);
+}
+
+/// Field 10: one vault of another tenant, whose 401 must not cost all others their token.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_by_another_tenant_costs_nobody_the_token() {
+    struct OtherTenant;
+    #[async_trait::async_trait]
+    impl Transport for OtherTenant {
+        async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, Lost> {
+            let body = r#"{"error":{"code":"InvalidAuthenticationTokenTenant","message":"wrong issuer"}}"#;
+            Ok(http::Response::builder().status(401).body(Bytes::from_static(body.as_bytes())).unwrap())
+        }
+    }
+    let mut bench = Bench::new(Duration::ZERO, asks_to_wait);
+    bench.client.transport = Box::new(OtherTenant);
+    for _ in 0..10 {
+        assert_eq!(bench.read().await.unwrap_err().error.failure, Failure::Unauthorized);
+        tokio::time::advance(Duration::from_secs(120)).await;
+    }
+    assert_eq!(bench.issued.load(Ordering::Relaxed), 1);
+}
+
+/// Field 5 and S13: `Retry-After` counts on every answer, and zero is no licence to try at once.
+#[tokio::test(start_paused = true)]
+async fn whatever_asks_to_wait_is_waited_for_and_zero_counts_as_the_default() {
+    let asks: [(fn(&str) -> http::response::Builder, u64); 6] = [
+        (|_| http::Response::builder().status(429).header("retry-after", "0"), 10),
+        (|_| http::Response::builder().status(429), 10),
+        (
+            |_| {
+                let past = http::Response::builder().status(429).header("date", "Mon, 23 Nov 2026 18:00:00 GMT");
+                past.header("retry-after", "Mon, 23 Nov 2026 17:59:59 GMT")
+            },
+            10,
+        ),
+        (|_| http::Response::builder().status(503).header("retry-after", "60"), 60),
+        (|_| http::Response::builder().status(500).header("retry-after", "-1"), 10),
+        (|_| http::Response::builder().status(409).header("retry-after", "30"), 30),
+    ];
+    for (answer, seconds) in asks {
+        let bench = Bench::new(Duration::ZERO, answer);
+        let error = bench.read().await.unwrap_err().error;
+        assert_eq!(error.failure.retry_after(), Some(Duration::from_secs(seconds)), "{error}");
+        assert_eq!(bench.sent(), 1);
+        tokio::time::advance(Duration::from_secs(seconds - 1)).await;
+        let closed = bench.read().await.unwrap_err().error;
+        assert_eq!((closed.failure, bench.sent()), (Failure::Throttled(Some(Duration::from_secs(1))), 0));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(bench.read().await.is_err());
+        assert_eq!(bench.sent(), 1);
+    }
+}
+
+/// S17: what one resource asks for slows no other.
+#[tokio::test(start_paused = true)]
+async fn a_503_of_one_resource_slows_no_other() {
+    let mut bench = Bench::new(Duration::ZERO, |_| http::Response::builder().status(503).header("retry-after", "60"));
+    assert!(bench.read().await.is_err());
+    bench.about.scope = "another".into();
+    assert!(bench.read().await.is_err());
+    assert_eq!(bench.sent(), 2);
+    assert!(bench.read().await.is_err());
+    assert_eq!(bench.sent(), 0);
+}
+
+/// A refusal had no effect, whatever its code says.
+#[tokio::test(start_paused = true)]
+async fn a_write_that_was_refused_had_no_effect_and_one_that_failed_may_have() {
+    for (status, fate) in [
+        (400, Fate::NotApplied),
+        (404, Fate::NotApplied),
+        (418, Fate::NotApplied),
+        (408, Fate::Unknown),
+        (500, Fate::Unknown),
+        (302, Fate::Unknown),
+    ] {
+        static STATUS: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
+        STATUS.store(status, Ordering::Relaxed);
+        let bench = Bench::new(Duration::ZERO, |_| http::Response::builder().status(STATUS.load(Ordering::Relaxed)));
+        assert_eq!(bench.write().await.unwrap_err().fate, fate, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_microsofts_support_asks_for_stands_in_the_error() {
+    let bench = Bench::new(Duration::ZERO, |_| {
+        http::Response::builder()
+            .status(500)
+            .header("x-ms-request-id", "r")
+            .header("x-ms-correlation-request-id", "c-1")
+    });
+    let error = bench.read().await.unwrap_err().error;
+    assert!(error.to_string().ends_with("(correlation id c-1)"), "{error}");
+}
+
+/// Tokens that last some minutes only, from an endpoint that stops answering after the first.
+#[derive(Debug)]
+struct OnlyOnce(Arc<AtomicUsize>);
+
+#[async_trait::async_trait]
+impl TokenCredential for OnlyOnce {
+    async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+        if self.0.fetch_add(1, Ordering::Relaxed) > 0 {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        }
+        let expires = std::time::SystemTime::now() + Duration::from_secs(200);
+        Ok(AccessToken::new("short".to_owned(), expires.into()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_still_good_is_used_while_another_one_is_asked_for() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let make = move || -> anyhow::Result<Arc<dyn TokenCredential>> { Ok(Arc::new(OnlyOnce(count.clone()))) };
+    let tokens = TokenSource::new(Box::new(make), "Test".into(), String::new(), Arc::new(Mutex::new(None)));
+    for _ in 0..100 {
+        let begun = Instant::now();
+        assert!(tokens.token().await.is_ok());
+        assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waits for the endpoint");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!((2..10).contains(&asked.load(Ordering::Relaxed)), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_endpoint_that_fails_is_left_alone_for_some_seconds_growing() {
+    #[derive(Debug)]
+    struct Fails(Arc<AtomicUsize>);
+    #[async_trait::async_trait]
+    impl TokenCredential for Fails {
+        async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Err(azure_core::Error::with_message(azure_core::error::ErrorKind::Credential, "AADSTS50196"))
+        }
+    }
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let make = move || -> anyhow::Result<Arc<dyn TokenCredential>> { Ok(Arc::new(Fails(count.clone()))) };
+    let tokens = TokenSource::new(Box::new(make), "Test".into(), String::new(), Arc::new(Mutex::new(None)));
+    for _ in 0..600 {
+        let why = tokens.token().await.unwrap_err();
+        assert!(why.starts_with("credential Test: AADSTS50196"), "{why}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!((8..20).contains(&asked.load(Ordering::Relaxed)), "{asked:?} in ten minutes");
 }

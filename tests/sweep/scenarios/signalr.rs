@@ -26,6 +26,12 @@ super::scenarios! {
     policy_denial,
     quota_used_up,
     two_objects_one_link,
+    accepted_but_not_visible_yet,
+    creation_that_leaves_nothing,
+    failed_beside_approved,
+    operation_that_never_ends_beside_its_link,
+    stuck_sibling,
+    azure_changes_the_link_by_itself,
 }
 
 fn signalr(stage: &Stage, change: serde_json::Value) {
@@ -214,4 +220,80 @@ fn two_objects_one_link() -> Scenario {
     scenario(setup, second)
         .then(|s| pending(s) && s.reason("second") == "OwnershipConflict", |s| s.delete(ONE))
         .then(|s| s.reason("second") == "PendingApproval" && !s.connections().is_empty(), approve)
+}
+
+/// Azure accepts the link, and its reads do not show it for longer than the operation runs.
+fn accepted_but_not_visible_yet() -> Scenario {
+    let setup = |s: &Stage| {
+        s.control("PATCH", "/timings", &json!({"hiddenMs": 75_000}));
+        manual(s);
+    };
+    let once = |s: &Stage| {
+        works(s)?;
+        puts_at_most(s, 1)
+    };
+    scenario(setup, once).then(pending, approve)
+}
+
+/// At most so many links were put, faults aside.
+fn puts_at_most(stage: &Stage, most: usize) -> Result<(), String> {
+    let puts = stage.count("PUT sharedprivatelinkresources/one");
+    if puts <= most || stage.is_struck() { Ok(()) } else { Err(format!("{puts} PUTs, expected {most} at most")) }
+}
+
+fn creation_that_leaves_nothing() -> Scenario {
+    let setup = |s: &Stage| {
+        outcome(s, "Vanishes");
+        manual(s);
+    };
+    let rested = |s: &Stage| {
+        works(s)?;
+        puts_at_most(s, 3)
+    };
+    scenario(setup, rested)
+        .then(|s| s.reason(ONE) == "OperationFailed" && s.link(ONE).is_none(), |s| outcome(s, "Succeeded"))
+        .then(pending, approve)
+}
+
+/// R12: it works, and nothing about it is touched.
+fn failed_beside_approved() -> Scenario {
+    let left_alone = |s: &Stage| {
+        s.says(ONE, "OperationFailed")?;
+        puts_at_most(s, 1)?;
+        let all = s.connections().iter().all(|c| c.status.as_deref() == Some("Approved"));
+        if all { left_in_place(s) } else { Err("its own approval was taken back".to_owned()) }
+    };
+    scenario(automatic, left_alone).then(ready, |s| edited(s, json!({"provisioningState": "Failed"})))
+}
+
+fn left_in_place(stage: &Stage) -> Result<(), String> {
+    stage.link(ONE).map(drop).ok_or_else(|| "the link is gone".to_owned())
+}
+
+fn operation_that_never_ends_beside_its_link() -> Scenario {
+    let setup = |s: &Stage| {
+        outcome(s, "Untold");
+        manual(s);
+    };
+    scenario(setup, works).then(pending, approve)
+}
+
+/// Somebody else's link that stands still in the middle of a change.
+fn stuck_sibling() -> Scenario {
+    let setup = |s: &Stage| {
+        let properties = json!({
+            "requestMessage": "made by hand", "status": "Pending", "provisioningState": "Updating",
+            "privateLinkResourceId": azure::vault("another-kv"),
+        });
+        s.control("POST", "/links", &json!({"id": Stage::azure_id("other"), "properties": properties}));
+        manual(s);
+    };
+    scenario(setup, works).then(pending, approve)
+}
+
+fn azure_changes_the_link_by_itself() -> Scenario {
+    let changed = |s: &Stage| s.reason(ONE) == "Creating" && s.provisioning(ONE) == "Moving";
+    scenario(automatic, works)
+        .then(ready, |s| edited(s, json!({"provisioningState": "Moving"})))
+        .then(changed, |s| edited(s, json!({"provisioningState": "Succeeded"})))
 }

@@ -17,6 +17,9 @@ super::scenarios! {
     approval_that_never_reaches_signalr,
     copied_request,
     slipped_stranger,
+    vault_in_another_tenant,
+    copy_beside_a_request_that_was_turned_down,
+    policy_that_cannot_be_read,
 }
 
 fn rejected_then_recreated() -> Scenario {
@@ -105,4 +108,38 @@ fn slipped_stranger() -> Scenario {
     };
     let slipped = scenario(setup, taken_back).then(|s| s.provisioning(ONE) == "Succeeded", copy);
     Scenario { stranger_may_slip: true, ..slipped }
+}
+
+/// SignalR's side answers, the vault's does not: only its owner can approve.
+fn vault_in_another_tenant() -> Scenario {
+    let setup = |s: &Stage| {
+        s.refuse("GET privateendpointconnections", 401, "InvalidAuthenticationTokenTenant");
+        manual(s);
+    };
+    scenario(setup, works).then(pending, approve)
+}
+
+/// The owner turns ours down, and a copy stands beside it: it is never approved.
+fn copy_beside_a_request_that_was_turned_down() -> Scenario {
+    let turned_down = |s: &Stage| {
+        s.says(ONE, "Rejected")?;
+        let approved = s.connections().iter().any(|c| c.status.as_deref() == Some("Approved"));
+        if approved { Err("a connection is approved".to_owned()) } else { Ok(()) }
+    };
+    scenario(automatic, turned_down).then(
+        |s| !s.connections().is_empty(),
+        |s| {
+            copy(s);
+            s.owner("reject", ONE);
+        },
+    )
+}
+
+/// A policy of a newer definition beside a good one.
+fn policy_that_cannot_be_read() -> Scenario {
+    let setup = |s: &Stage| {
+        s.policy("a-newer", json!({"onUnconfirmed": "Alert"}));
+        automatic(s);
+    };
+    scenario(setup, works)
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::desired::{Desired, ManagementPolicy};
+use super::twin;
+use crate::desired::Desired;
 use crate::marker::{ApprovalRecord, Marker, Nonce, Verdict, endpoint_hash};
 use crate::observed::{Connection, ConnectionState, Connections, Link, Memory, Permissions, Provisioning};
 use crate::policy::{OnUnconfirmed, Policy};
@@ -18,21 +19,58 @@ const CONFIRM_WITHIN_WITHOUT_POLICY: Duration = Duration::from_secs(60 * 60);
 
 /// Why an approval cannot be left as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
+pub enum RevocationCause {
     /// Another endpoint is under the connection than the one that was approved.
     EndpointChanged,
-    /// A second connection carries our message.
-    SecondRequest,
+    /// The connection has a twin: another one with our marker.
+    Twin,
     /// The link is another incarnation, with another nonce: it can never confirm.
     LinkReplaced,
-    /// There is no such link any more, and the operator creates none.
-    LinkGone,
+    /// There is no such link any more, and none that could confirm has come in time.
+    LinkGone(Duration),
     /// The object is being deleted, and nobody would watch the approval any longer.
-    Leaving,
+    ObjectDeleted,
     /// Too much time has passed, by ARM's own dates.
-    TooLong(Duration),
+    TimedOut(Duration),
     /// SignalR says that its own request was turned down.
-    Refused,
+    TurnedDown,
+}
+
+impl RevocationCause {
+    /// Whether it is plain from what was read, whatever a policy says of waiting.
+    #[must_use]
+    pub fn needs_no_policy(&self) -> bool {
+        matches!(self, Self::EndpointChanged | Self::Twin | Self::LinkReplaced)
+    }
+}
+
+/// What a pass has read of the link.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SeenLink<'a> {
+    /// It was not read, or could not be: that is no evidence of anything.
+    Unknown,
+    /// A complete list does not show it, or its SignalR is gone.
+    Absent,
+    /// It reads like this.
+    Present(&'a Link),
+}
+
+impl<'a> SeenLink<'a> {
+    /// The link, where there is one.
+    #[must_use]
+    pub fn present(self) -> Option<&'a Link> {
+        match self {
+            Self::Present(link) => Some(link),
+            Self::Unknown | Self::Absent => None,
+        }
+    }
+}
+
+impl<'a> From<Option<&'a Link>> for SeenLink<'a> {
+    /// What a complete list shows.
+    fn from(link: Option<&'a Link>) -> Self {
+        link.map_or(Self::Absent, Self::Present)
+    }
 }
 
 /// An approval of ours that must not stand.
@@ -43,9 +81,10 @@ pub struct Unconfirmed<'a> {
     /// What the operator wrote when it approved.
     pub record: ApprovalRecord,
     /// What is wrong.
-    pub why: Why,
-    /// What the policy wants done about it.
-    pub then: OnUnconfirmed,
+    pub why: RevocationCause,
+    /// What the policy wants done about it; `None` where policies or namespace cannot be read, and it
+    /// takes one to tell.
+    pub then: Option<OnUnconfirmed>,
     /// The policy that permits the approval now, if one still does.
     pub policy: Option<&'a Policy>,
 }
@@ -72,32 +111,34 @@ pub fn confirms(link: &Link, uid: &str, nonce: &Nonce) -> bool {
 /// M7: the first approval of ours that must not stand; one that is to be revoked goes before one
 /// that is only told about.
 ///
-/// `link` is the link as a complete list of this pass shows it, `None` where it does not; a link
-/// that could not be read is no evidence, and then nobody asks. An approval under a nonce under
-/// which this process has seen the link Approved (`memory.confirmed`) is never taken back.
+/// An approval under a nonce under which this process has seen the link Approved (`memory.confirmed`) is
+/// never taken back. Without `permissions` the usual time counts.
 #[must_use]
 pub fn m7_overdue<'a>(
     desired: &Desired,
-    link: Option<&Link>,
+    link: SeenLink<'_>,
     vault: &'a Connections,
-    permissions: &'a Permissions,
+    permissions: Option<&'a Permissions>,
     memory: &Memory,
 ) -> Option<Unconfirmed<'a>> {
     let overdue = approved_by_us(&desired.object.uid, vault).filter_map(|(connection, record)| {
-        let known = memory.confirmed.as_ref() == Some(&record.nonce);
-        if known || link.is_some_and(|link| confirms(link, &record.uid, &record.nonce)) {
+        let known = memory.confirmed.contains(&record.nonce);
+        if known || link.present().is_some_and(|link| confirms(link, &record.uid, &record.nonce)) {
             return None;
         }
-        let policy = policy_of(desired, connection, permissions);
+        let policy = permissions.and_then(|permissions| policy_of(desired, connection, permissions));
         let within = policy.map_or(CONFIRM_WITHIN_WITHOUT_POLICY, |p| p.confirm_within);
         let limit = desired.limits.confirm_within(within);
-        let case = Case { desired, link, vault, limit, refused_for: memory.refused_for };
-        let why = case.why(connection, &record)?;
-        let then = policy.map_or(OnUnconfirmed::Revoke, |p| p.on_unconfirmed);
+        let watched = Watched { desired, link, vault, limit, memory };
+        let why = watched.why(connection, &record)?;
+        let revoke = permissions.is_some() || why.needs_no_policy();
+        let then = policy.map(|p| p.on_unconfirmed).or_else(|| revoke.then_some(OnUnconfirmed::Revoke));
         Some(Unconfirmed { connection, record, why, then, policy })
     });
     // The first of those to revoke, else the first.
-    overdue.min_by_key(|one| one.then == OnUnconfirmed::Hold)
+    let mut overdue: Vec<_> = overdue.collect();
+    let first = overdue.iter().position(|one| one.then == Some(OnUnconfirmed::Revoke)).unwrap_or_default();
+    (first < overdue.len()).then(|| overdue.swap_remove(first))
 }
 
 /// The policy that permits this approval now; a vanished one counts as the defaults.
@@ -111,62 +152,61 @@ fn policy_of<'p>(desired: &Desired, connection: &Connection, permissions: &'p Pe
 }
 
 /// What an approval is judged by.
-struct Case<'a> {
+struct Watched<'a> {
     desired: &'a Desired,
-    link: Option<&'a Link>,
+    link: SeenLink<'a>,
     vault: &'a Connections,
     limit: Duration,
-    refused_for: Option<Duration>,
+    memory: &'a Memory,
 }
 
-impl Case<'_> {
-    fn why(&self, connection: &Connection, record: &ApprovalRecord) -> Option<Why> {
+impl Watched<'_> {
+    fn why(&self, connection: &Connection, record: &ApprovalRecord) -> Option<RevocationCause> {
         let endpoint = connection.endpoint.as_ref().map(endpoint_hash);
-        let incarnation = self.link.and_then(|link| Marker::parse(&link.message)).filter(|m| m.uid == record.uid);
+        let incarnation = self.link.present().and_then(|link| link.marker_of(&record.uid));
         if endpoint.is_some_and(|hash| hash != record.endpoint_hash) {
-            Some(Why::EndpointChanged)
-        } else if self.second_request(connection, record) {
-            Some(Why::SecondRequest)
+            Some(RevocationCause::EndpointChanged)
+        } else if self.has_twin(connection, record) {
+            Some(RevocationCause::Twin)
         } else if incarnation.is_some_and(|marker| marker.nonce != record.nonce) {
-            Some(Why::LinkReplaced)
+            Some(RevocationCause::LinkReplaced)
         } else if self.desired.deleting {
-            Some(Why::Leaving)
-        } else if self.link.is_none() && self.desired.management == ManagementPolicy::ObserveOnly {
-            Some(Why::LinkGone)
-        } else if self.still_pending(record) {
-            Some(Why::TooLong(self.limit))
+            Some(RevocationCause::ObjectDeleted)
+        } else if self.link == SeenLink::Absent && self.has_waited(record) {
+            Some(RevocationCause::LinkGone(self.limit))
+        } else if self.still_pending() && self.has_waited(record) {
+            Some(RevocationCause::TimedOut(self.limit))
         } else if self.still_refused() {
-            Some(Why::Refused)
+            Some(RevocationCause::TurnedDown)
         } else {
             None
         }
     }
 
-    /// One that the vault's owner has turned down is no danger any more.
-    fn second_request(&self, approved: &Connection, record: &ApprovalRecord) -> bool {
-        let ours = |c: &Connection| {
-            let turned_down = matches!(c.state, ConnectionState::Rejected | ConnectionState::Disconnected);
-            !turned_down && Marker::parse(&c.description).is_some_and(|marker| record.is_of(&marker))
-        };
-        self.vault.connections.iter().any(|c| c.id != approved.id && ours(c))
+    fn has_twin(&self, approved: &Connection, record: &ApprovalRecord) -> bool {
+        let before = twin::seen_by_this_process(&record.nonce, self.memory);
+        before.is_some_and(|before| *before != approved.id)
+            || twin::beside(&approved.id, &record.uid, &record.nonce, self.vault).next().is_some()
+    }
+
+    /// Whether `confirmWithin` has passed since the approval, by ARM's own dates.
+    fn has_waited(&self, record: &ApprovalRecord) -> bool {
+        let waited = self.vault.date.and_then(|date| elapsed(record.at, date));
+        waited.is_some_and(|waited| waited >= self.limit)
     }
 
     /// A read that says so, and not the lack of one: silence is no evidence.
-    fn still_pending(&self, record: &ApprovalRecord) -> bool {
+    fn still_pending(&self) -> bool {
         let pending = |l: &Link| l.provisioning == Provisioning::Succeeded && l.connection == ConnectionState::Pending;
-        let waited = self.vault.date.and_then(|date| elapsed(record.at, date));
-        self.link.is_some_and(pending) && waited.is_some_and(|waited| waited >= self.limit)
+        self.link.present().is_some_and(pending)
     }
 
     /// SignalR says that its request was turned down, and goes on saying so although ours stands:
     /// what was approved is somebody else's. It is given the same time, for the vault's owner may
     /// have changed their mind, and SignalR hears of that late.
     fn still_refused(&self) -> bool {
-        let refused = |l: &Link| {
-            use ConnectionState::{Disconnected, Rejected, Timeout};
-            l.provisioning == Provisioning::Succeeded && matches!(l.connection, Rejected | Disconnected | Timeout)
-        };
-        self.link.is_some_and(refused) && self.refused_for.is_some_and(|time| time >= self.limit)
+        let refused = |l: &Link| l.provisioning == Provisioning::Succeeded && l.connection.is_turned_down();
+        self.link.present().is_some_and(refused) && self.memory.refused_for.is_some_and(|time| time >= self.limit)
     }
 }
 

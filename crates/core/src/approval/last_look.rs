@@ -26,7 +26,7 @@ pub struct LastLook<'a> {
 /// # Errors
 /// What is not as it was when the decision was made; then nothing is written.
 pub fn still_authorised(decided_on: &Desired, decision: &Decision, last: &LastLook<'_>) -> Result<(), &'static str> {
-    if !decided_on.is_same_wish(last.object) {
+    if !decided_on.still_asks_the_same_as(last.object) {
         return Err("the object changed");
     }
     match decision.verdict {
@@ -56,8 +56,7 @@ fn may_approve(decision: &Decision, last: &LastLook<'_>) -> Result<(), &'static 
         return Err("the object does not ask for an automatic approval");
     }
     // M6: the policy permits it now, not only when it was decided.
-    let endpoint = decision.endpoint.as_ref().ok_or("the connection has no endpoint")?;
-    if permitting_policy(object, endpoint, last.permissions).ok() != decision.policy.as_ref() {
+    if permitting_policy(object, decision.endpoint.as_ref(), last.permissions).ok() != decision.policy.as_ref() {
         return Err("the policy changed");
     }
     // M4: the link is still this incarnation, with this nonce, and still pending.

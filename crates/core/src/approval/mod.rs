@@ -10,39 +10,48 @@
 //! | M2 | the request is pending and says exactly what our link says | `m2_carries_our_message` |
 //! | M3 | its endpoint lives in a subscription that the policy lists | [`permitting_policy`] |
 //! | M4 | the link, read once more before the write, is still the same | [`still_authorised`] |
-//! | M5 | it is the only one, in two complete lists; no replicas | [`find`], [`m5_seen_twice`] |
+//! | M5 | it has no twin, in two complete lists; no replicas | [`find`], [`m5_seen_twice`] |
 //! | M6 | object and policy, read once more, still ask and permit | [`still_authorised`] |
 //! | M7 | an approval that SignalR does not confirm is taken back | [`m7_overdue`] |
 //!
-//! M5 counts every request that passes M2, also those whose endpoint lives elsewhere: M7 would
-//! take an approval back at once for a second request with our message, wherever it comes from.
+//! What would make M7 take an approval back at once stops it beforehand: both ask the same `twin`, any
+//! other connection with our marker or our record, in whatever state and wherever its endpoint lives.
 //! Everything here is pure; `docs/security.md` names the test behind each rule.
 
 mod confirm;
 mod last_look;
+mod twin;
 
 use crate::action::Decision;
 use crate::desired::Desired;
 use crate::marker::{ApprovalRecord, Marker, Verdict};
-use crate::observed::{Connection, ConnectionState, Connections, Link, Permissions, Provisioning, Sighting};
+use crate::observed::{Connection, ConnectionState, Connections, Link, Memory, Permissions, Provisioning, Sighting};
 use crate::policy::Policy;
-use crate::resource_id::EndpointId;
+use crate::resource_id::{ConnectionId, EndpointId};
 
-pub use confirm::{Unconfirmed, Why, approved_by_us, confirms, m7_overdue};
+pub use confirm::{RevocationCause, SeenLink, Unconfirmed, approved_by_us, confirms, m7_overdue};
 pub use last_look::{LastLook, still_authorised};
+pub use twin::is_bearer;
 
 /// What the vault shows of our request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Match<'a> {
     /// Nothing.
     None,
-    /// Exactly one pending request carries our message.
-    One(&'a Connection, &'a EndpointId),
-    /// Exactly one does, and it names no endpoint that can be read: it fails M3 whatever the
-    /// policy says.
-    WithoutEndpoint,
-    /// More than one does: somebody copied it, or the SignalR has replicas.
+    /// Exactly one pending request carries our message, and it has no twin. It may show no endpoint: then
+    /// it fails M3 whatever the policy says.
+    One(&'a Connection),
+    /// One does, and others carry our marker, in whatever state: somebody copied it, or the SignalR has
+    /// replicas.
     Several(Vec<&'a Connection>),
+    /// One does, and it is not the connection that was seen with our marker before: that one is gone, or
+    /// says something else by now.
+    Replaced {
+        /// The one that is pending.
+        pending: &'a Connection,
+        /// The one that was seen before.
+        before: ConnectionId,
+    },
     /// The operator approved it; SignalR has not confirmed that yet.
     Ours(&'a Connection, ApprovalRecord),
     /// The operator took its approval back.
@@ -59,7 +68,7 @@ pub fn m1_link_is_ours(desired: &Desired, link: &Link, own: &Marker) -> bool {
         && link.connection == ConnectionState::Pending
         && link.targets(&desired.vault)
         && desired.same_group(&link.group_id)
-        && Marker::follows(&link.message, &desired.words)
+        && Marker::follows(&link.message, &desired.request_text)
 }
 
 /// M2: the connection is pending and its description equals the whole message. Equal, not
@@ -70,18 +79,47 @@ fn m2_carries_our_message(connection: &Connection, link: &Link) -> bool {
 
 /// Finds our request among all connections of the vault.
 #[must_use]
-pub fn find<'a>(desired: &Desired, link: &Link, own: Option<&Marker>, vault: &'a Connections) -> Match<'a> {
+pub fn find<'a>(
+    desired: &Desired,
+    link: &Link,
+    own: Option<&Marker>,
+    vault: &'a Connections,
+    memory: &Memory,
+) -> Match<'a> {
     if let Some(found) = own.and_then(|own| decided_by_us(own, vault)) {
         return found;
     }
-    let pending: Vec<&Connection> = vault.connections.iter().filter(|c| m2_carries_our_message(c, link)).collect();
-    match pending.as_slice() {
-        [] => decided_by_somebody(desired, link, vault).map_or(Match::None, Match::Decided),
-        [one] => match &one.endpoint {
-            Some(endpoint) => Match::One(one, endpoint),
-            None => Match::WithoutEndpoint,
-        },
-        _ => Match::Several(pending),
+    let before = own.and_then(|own| twin::seen_before(desired, own, memory));
+    // The owner has decided on ours: whatever is pending with our message now is not it.
+    if let Some(decided) = before.as_ref().and_then(|before| decided(before, vault)) {
+        return Match::Decided(decided);
+    }
+    let Some(pending) = vault.connections.iter().find(|c| m2_carries_our_message(c, link)) else {
+        return decided_by_somebody(link, vault).map_or(Match::None, Match::Decided);
+    };
+    let twins: Vec<&Connection> = match own {
+        Some(own) => twin::beside(&pending.id, &own.uid, &own.nonce, vault).collect(),
+        // An adopted link has no marker of ours.
+        None => vault.connections.iter().filter(|c| c.id != pending.id && m2_carries_our_message(c, link)).collect(),
+    };
+    if !twins.is_empty() {
+        return Match::Several(std::iter::once(pending).chain(twins).collect());
+    }
+    match before.filter(|before| *before != pending.id) {
+        Some(before) => Match::Replaced { pending, before },
+        None => Match::One(pending),
+    }
+}
+
+/// The connection that is matched, or was approved by the operator, if there is one.
+#[must_use]
+pub fn matched<'a>(found: &Match<'a>) -> Option<&'a Connection> {
+    match found {
+        Match::One(connection)
+        | Match::Ours(connection, _)
+        | Match::Revoked(connection, _)
+        | Match::Decided(connection) => Some(connection),
+        Match::None | Match::Several(_) | Match::Replaced { .. } => None,
     }
 }
 
@@ -106,42 +144,30 @@ fn decided_by_us<'a>(own: &Marker, vault: &'a Connections) -> Option<Match<'a>> 
     })
 }
 
-/// A connection that somebody decided on: the one matched earlier with its endpoint, whatever its
-/// description says now; or one that still carries our message.
-fn decided_by_somebody<'a>(desired: &Desired, link: &Link, vault: &'a Connections) -> Option<&'a Connection> {
-    let decided = |c: &&Connection| {
-        matches!(c.state, ConnectionState::Approved | ConnectionState::Rejected | ConnectionState::Disconnected)
-    };
-    let remembered = desired.remembered.connection.as_ref();
-    vault
-        .connections
-        .iter()
-        .filter(decided)
-        .find(|c| remembered.is_some_and(|(id, endpoint)| c.id == *id && c.endpoint.as_ref() == Some(endpoint)))
-        .or_else(|| {
-            let mut same = vault
-                .connections
-                .iter()
-                .filter(decided)
-                .filter(|c| !link.message.is_empty() && c.description == link.message);
-            let first = same.next();
-            first.filter(|_| same.next().is_none())
-        })
+/// Whether somebody decided on a connection.
+fn is_decided(connection: &Connection) -> bool {
+    matches!(connection.state, ConnectionState::Approved | ConnectionState::Rejected | ConnectionState::Disconnected)
+}
+
+/// The connection of this id, if somebody decided on it, whatever its description says now.
+fn decided<'a>(id: &ConnectionId, vault: &'a Connections) -> Option<&'a Connection> {
+    vault.connections.iter().find(|c| c.id == *id && is_decided(c))
+}
+
+/// The only connection that was decided on and still carries our message.
+fn decided_by_somebody<'a>(link: &Link, vault: &'a Connections) -> Option<&'a Connection> {
+    let carries = |c: &&Connection| is_decided(c) && !link.message.is_empty() && c.description == link.message;
+    let mut same = vault.connections.iter().filter(carries);
+    same.next().filter(|_| same.next().is_none())
 }
 
 /// M5, first half: whether this only match was the only match in a list at least
 /// [`second_look`](crate::desired::Limits::second_look) ago.
 #[must_use]
-pub fn m5_seen_twice(
-    desired: &Desired,
-    link: &Link,
-    connection: &Connection,
-    endpoint: &EndpointId,
-    sighting: Option<&Sighting>,
-) -> bool {
+pub fn m5_seen_twice(desired: &Desired, link: &Link, connection: &Connection, sighting: Option<&Sighting>) -> bool {
     sighting.is_some_and(|first| {
         first.connection == connection.id
-            && first.endpoint == *endpoint
+            && first.endpoint == connection.endpoint
             && first.message == link.message
             && first.age >= desired.limits.second_look
     })
@@ -150,6 +176,8 @@ pub fn m5_seen_twice(
 /// Why an automatic approval does not happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denial {
+    /// The request shows no endpoint that can be read, so nobody can tell where it lives (M3).
+    NoEndpoint,
     /// No policy permits namespace, SignalR and vault together.
     NoPolicy,
     /// Policies permit the link, but none lists the endpoint's subscription (M3).
@@ -165,7 +193,7 @@ pub enum Denial {
 /// Why there is none.
 pub fn permitting_policy<'p>(
     desired: &Desired,
-    endpoint: &EndpointId,
+    endpoint: Option<&EndpointId>,
     permissions: &'p Permissions,
 ) -> Result<&'p Policy, Denial> {
     let permitting: Vec<&Policy> =
@@ -173,6 +201,7 @@ pub fn permitting_policy<'p>(
     if permitting.is_empty() {
         return Err(Denial::NoPolicy);
     }
+    let endpoint = endpoint.ok_or(Denial::NoEndpoint)?;
     permitting
         .iter()
         .find(|p| p.lists_subscription_of(endpoint))
@@ -182,11 +211,11 @@ pub fn permitting_policy<'p>(
 
 /// The approval of a connection that passed every rule.
 #[must_use]
-pub fn approve(own: &Marker, request: &Connection, endpoint: &EndpointId, policy: &Policy) -> Decision {
+pub fn approve(own: &Marker, request: &Connection, policy: &Policy) -> Decision {
     Decision {
         verdict: Verdict::Approved,
         connection: request.id.clone(),
-        endpoint: Some(endpoint.clone()),
+        endpoint: request.endpoint.clone(),
         description: request.description.clone(),
         uid: own.uid.clone(),
         nonce: own.nonce.clone(),

@@ -1,11 +1,12 @@
 //! What is said once the outcome of the one effect is known.
 
-use super::{Again, Plan, Side, deletion, failed};
-use crate::action::Action;
+use super::failed::{Service, failed};
+use super::{Again, Plan, deletion};
+use crate::action::{Action, Outcome};
 use crate::desired::Desired;
-use crate::failure::{ArmError, Failure, Level, Outcome};
+use crate::failure::{ArmError, Failure, Level};
 use crate::marker::Verdict;
-use crate::message::sentence;
+use crate::message::{duration, sentence};
 use crate::reason::Reason;
 use crate::report::{Ready, Report, Truth};
 
@@ -35,16 +36,21 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
                 "Whether the last request took effect is not known; the operator looks again. {}",
                 sentence(&error.to_string())
             );
-            let mut said = Plan::say(with_facts(plan.report, Report::new(Reason::TransientError, &message)));
+            let report = with_facts(plan.report, Report::new(Reason::TransientError, &message));
+            let mut said = Plan::say(report).again(Again::failed(error.failure));
             said.action = Some(action);
             said
         }
         Outcome::NotApplied(error) => {
             let said = match &action {
                 Action::DeleteLink { .. } if desired.deleting => deletion::blocked(desired, error, says_blocked(&plan)),
-                Action::RemoveFinalizer => {
-                    let message = format!("The object cannot be let go. {}", sentence(&error.to_string()));
-                    Plan::say(deletion::blocked_by(desired, &message))
+                Action::RemoveFinalizer { .. } => deletion::blocked(desired, error, says_blocked(&plan)),
+                Action::PutLink { beside: Some(other), .. } if matches!(error.failure, Failure::Busy(_)) => {
+                    Plan::say(held_up(desired, other, error))
+                }
+                // Azure may take no change of a link whose creation failed.
+                Action::PutLink { replaces: Some(_), .. } if error.failure == Failure::Invalid => {
+                    Plan::say(not_replaced(desired, error))
                 }
                 // It may be the connection or the vault that has gone since it was read.
                 Action::Decide(_) if error.failure == Failure::NotFound(Level::Resource) => {
@@ -53,18 +59,34 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
                         format!("The connection to approve is not there any more; the operator looks again. {words}");
                     Plan::say(Report::new(Reason::WaitingForConnection, &message))
                 }
-                Action::Decide(_) => failed(desired, error, Side::Vault),
-                _ => failed(desired, error, Side::SignalR),
-            };
-            let again = match error.failure {
-                // The next pass reads the new state at once.
-                Failure::NotFound(_) if matches!(action, Action::DeleteLink { .. }) => Again::Now,
-                _ => said.again,
+                Action::Decide(_) => failed(desired, error, Service::KeyVault),
+                _ => failed(desired, error, Service::SignalR),
             };
             let report = said.report.map(|report| with_facts(plan.report, report));
-            Plan { action: Some(action), report, again, alarm: None }
+            Plan { action: Some(action), report, again: said.again, alarm: None }
         }
     }
+}
+
+/// Azure has been at work on another link for too long, and takes no change of this one.
+fn held_up(desired: &Desired, other: &str, error: &ArmError) -> Report {
+    let message = format!(
+        "Azure has been at work on the link {other} of {} for more than {}, and takes no other change: {} If it stays so, open a support case with Microsoft for that link.",
+        desired.link.signalr().name(),
+        duration(desired.limits.operation),
+        sentence(&error.to_string())
+    );
+    Report::new(Reason::OperationTimedOut, &message)
+}
+
+/// A link whose creation failed cannot be put again in its place.
+fn not_replaced(desired: &Desired, error: &ArmError) -> Report {
+    let message = format!(
+        "Azure could not create the link {}, and takes no second request over it: {} Set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value: the link is deleted and created once more.",
+        desired.link.name(),
+        sentence(&error.to_string())
+    );
+    Report::new(Reason::OperationFailed, &message)
 }
 
 /// Whether the plan itself says that the deletion has been waiting for too long.
@@ -83,20 +105,21 @@ fn not_taken_back(desired: &Desired, plan: Plan, action: Action, error: &ArmErro
         Action::Decide(decision) => decision.because.clone(),
         _ => String::new(),
     };
-    let again = match error.failure {
-        Failure::Throttled(Some(after)) => Again::After(after),
-        _ => Again::After(desired.limits.second_look),
+    let again = match Again::failed(error.failure) {
+        Again::AsReason => Again::After(desired.limits.second_look),
+        Again::AsReasonAfter(after) => Again::After(after.max(desired.limits.second_look)),
+        again => again,
     };
     let said = if desired.deleting {
         deletion::blocked_by(desired, &format!("{why} Taking the approval back did not succeed. {words}"))
     } else {
         let needs = if error.failure == Failure::Forbidden {
-            format!(" It needs the action {} at the scope {}.", error.action, error.scope)
+            format!(" It needs {}.", error.missing_right())
         } else {
             String::new()
         };
         let message = format!(
-            "{why} Taking the approval back did not succeed; the operator tries again. {words}{needs} Until then reject the connection on the vault's side."
+            "{why} Taking the approval back did not succeed; the operator will retry. {words}{needs} Until then reject the connection on the vault's side."
         );
         Report::new(Reason::ApprovalUnconfirmed, &message)
     };

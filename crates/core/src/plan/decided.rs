@@ -1,16 +1,59 @@
-//! What somebody decided about the connection, on the vault or as SignalR reports it.
+//! What was decided about the connection, on the vault or as SignalR reports it.
 
-use super::live::recreate;
-use super::{Case, Plan, confirming};
+use super::recreate::recreate;
+use super::unconfirmed::{self, WAY_BACK};
+use super::{Needs, OwnLink, Plan};
 use crate::approval::{self, Match};
-use crate::desired::Approver;
-use crate::observed::{Connection, ConnectionState, Read};
+use crate::desired::{Approver, Desired};
+use crate::marker::ApprovalRecord;
+use crate::observed::{Connection, ConnectionState, Provisioning, Read};
 use crate::reason::Reason;
 use crate::report::Report;
 
+/// Approved by the operator, not yet confirmed by SignalR, and nothing wrong with it so far.
+pub(super) fn approved_by_us(case: &OwnLink<'_>, connection: &Connection, record: &ApprovalRecord) -> Plan {
+    let OwnLink { d, link, .. } = *case;
+    let report = if connection.provisioning == Provisioning::Succeeded {
+        Report::new(Reason::WaitingForPropagation, &propagation(d))
+    } else {
+        let message = format!("The operator approved the connection; {} is working on it.", d.vault.name());
+        Report::new(Reason::Approving, &message)
+    };
+    Plan::say(report.with_link(link).with_connection(connection).with_approval(unconfirmed::facts(d, record)))
+}
+
+fn propagation(d: &Desired) -> String {
+    format!(
+        "Approved on {}; waiting until {} says so too, which takes a few minutes.",
+        d.vault.name(),
+        d.link.signalr().name()
+    )
+}
+
+/// The operator took its approval back: that stays so under this nonce.
+pub(super) fn revoked(case: &OwnLink<'_>, record: Option<(&Connection, &ApprovalRecord)>) -> Plan {
+    let OwnLink { d, link, .. } = *case;
+    if let Some(plan) = recreate(case) {
+        return plan;
+    }
+    let mut approval = d.remembered.approval.clone();
+    approval.approved_by = Some(Approver::Operator);
+    if let Some((_, record)) = record {
+        approval.revoked_at = Some(record.at);
+    }
+    let message = format!(
+        "SignalR did not confirm the operator's approval, and the operator took it back: the connection is Rejected. {WAY_BACK}"
+    );
+    let report = Report::new(Reason::ApprovalUnconfirmed, &message).with_link(link).with_approval(approval);
+    Plan::say(match record {
+        Some((connection, _)) => report.with_connection(connection),
+        None => report,
+    })
+}
+
 /// Somebody else decided on the vault; SignalR does not know yet.
-pub(super) fn decided(case: &Case<'_>, connection: &Connection) -> Plan {
-    let Case { d, link, now, .. } = *case;
+pub(super) fn decided(case: &OwnLink<'_>, connection: &Connection) -> Plan {
+    let OwnLink { d, link, now, .. } = *case;
     if connection.state != ConnectionState::Approved {
         return turned_down(case, connection.state).map_report(|r| r.with_connection(connection));
     }
@@ -18,7 +61,7 @@ pub(super) fn decided(case: &Case<'_>, connection: &Connection) -> Plan {
     approval.approved_by = Some(Approver::External);
     approval.approved_at.get_or_insert(now);
     Plan::say(
-        Report::new(Reason::WaitingForPropagation, &confirming::propagation(d))
+        Report::new(Reason::WaitingForPropagation, &propagation(d))
             .with_link(link)
             .with_connection(connection)
             .with_approval(approval),
@@ -26,27 +69,27 @@ pub(super) fn decided(case: &Case<'_>, connection: &Connection) -> Plan {
 }
 
 /// SignalR says Rejected, Disconnected or Timeout.
-pub(super) fn refused(case: &Case<'_>) -> Result<Plan, Read> {
-    let Case { d, o, link, own, .. } = *case;
+pub(super) fn refused(case: &OwnLink<'_>) -> Needs<Plan> {
+    let OwnLink { d, o, link, own, .. } = *case;
     if own.is_some()
         && let Ok(vault) = o.connections.or_read(Read::Connections)?
     {
-        match approval::find(d, link, own, vault) {
+        match approval::find(d, link, own, vault, &o.memory) {
             Match::Revoked(connection, record) => {
-                return Ok(confirming::revoked(case, Some((connection, &record))));
+                return Ok(revoked(case, Some((connection, &record))));
             }
             Match::Decided(connection) => {
                 return Ok(turned_down(case, link.connection).map_report(|r| r.with_connection(connection)));
             }
-            _ if confirming::was_revoked(d, link) => return Ok(confirming::revoked(case, None)),
+            _ if unconfirmed::was_revoked(d, link) => return Ok(revoked(case, None)),
             _ => {}
         }
     }
     Ok(turned_down(case, link.connection))
 }
 
-fn turned_down(case: &Case<'_>, state: ConnectionState) -> Plan {
-    let Case { d, link, .. } = *case;
+fn turned_down(case: &OwnLink<'_>, state: ConnectionState) -> Plan {
+    let OwnLink { d, link, .. } = *case;
     if let Some(plan) = recreate(case) {
         return plan;
     }

@@ -1,61 +1,87 @@
-//! The end of an object: its link is deleted if it is our own, and the object is let go once no
+//! The end of an object: its link is deleted if it is our own, and the finalizer is removed once no
 //! write can land any more (R7).
 
 use std::time::Duration;
 
-use super::{Again, Plan, confirming};
+use super::{Again, Needs, Plan, doubted, in_progress, is_operation_running, unconfirmed, unproven_absence};
 use crate::action::Action;
-use crate::approval::Unconfirmed;
+use crate::approval::{SeenLink, Unconfirmed};
 use crate::desired::{DeletionPolicy, Desired, ManagementPolicy};
 use crate::failure::{ArmError, Failure, Level};
-use crate::marker::Marker;
+use crate::limits::Limits;
 use crate::message::{duration, sentence};
-use crate::observed::{ConnectionState, Link, Links, Observed, Operation, OperationKind, Provisioning, Read, Reading};
+use crate::observed::{ConnectionState, Link, Links, Observed, OperationKind, Provisioning, Read, Reading};
 use crate::policy::OnUnconfirmed;
 use crate::reason::Reason;
 use crate::report::Report;
 
-pub(super) fn plan(d: &Desired, o: &Observed) -> Result<Plan, Read> {
+pub(super) fn plan(d: &Desired, o: &Observed) -> Needs<Plan> {
     if !d.finalizer {
         return Ok(Plan { action: None, report: None, again: Again::Never, alarm: None });
     }
     if d.force_finalize || d.deletion == DeletionPolicy::Detach || d.management == ManagementPolicy::ObserveOnly {
         return leave(d, o);
     }
-    if let Some(kind) = o.operation_held
-        && let Ok(Operation::Running) = o.operation.or_read(Read::Operation)?
-        && o.memory.in_progress_for < d.limits.operation
-    {
+    if let Some(kind) = is_operation_running(d, o)? {
         return Ok(Plan::say(match kind {
             OperationKind::Delete => deleting(d),
             OperationKind::Put => still_creating(d),
         }));
     }
-    let links = match links(o)? {
+    let links = match links(d, o)? {
         Ok(links) => links,
-        Err(error) => return Ok(blocked(d, error, overdue(d, o))),
+        Err(stop) => return Ok(stop.told(d, o)),
     };
-    let link = links.and_then(|links| find(d, links));
-    let own = link.filter(|link| Marker::parse(&link.message).is_some_and(|marker| marker.uid == d.object.uid));
-    match standing(d, o, link)? {
-        Standing::None => {}
-        Standing::Overdue(overdue) if overdue.then == OnUnconfirmed::Revoke => return Ok(take_back(d, &overdue)),
-        Standing::Overdue(overdue) if own.is_none() => {
-            return Ok(once_no_write_can_land(d, o).alarmed(left_approved(d, &overdue)));
+    let link = links.and_then(|links| links.named(&d.link));
+    let own = link.filter(|link| link.marker_of(&d.object.uid).is_some());
+    match find_unconfirmed_approval(d, o, link)? {
+        OwnApproval::None => {}
+        OwnApproval::Overdue(overdue) if overdue.then == Some(OnUnconfirmed::Revoke) => {
+            return Ok(take_back(d, &overdue));
         }
-        Standing::Overdue(_) => {}
-        Standing::Unreadable(error) => return Ok(blocked_by_vault(d, error)),
+        OwnApproval::Overdue(overdue) if own.is_none() => {
+            return Ok(once_no_write_can_land(d, o, Some(left_approved(d, &overdue))));
+        }
+        OwnApproval::Overdue(_) => {}
+        OwnApproval::Unreadable(stop) => return Ok(stop.told_of_vault(d, o)),
     }
     Ok(match (links, own) {
         (Some(links), Some(link)) => delete(d, o, links, link),
-        _ => once_no_write_can_land(d, o),
+        _ => once_no_write_can_land(d, o, None),
     })
+}
+
+/// Why a deletion cannot go on yet.
+#[derive(Clone, Copy)]
+enum Stop<'a> {
+    /// A call failed.
+    Failed(&'a ArmError),
+    /// ARM says that a parent is not there, and has to say it once more (R11).
+    Unproven(&'a ArmError, Duration),
+}
+
+impl Stop<'_> {
+    fn told(self, d: &Desired, o: &Observed) -> Plan {
+        match self {
+            Self::Failed(error) => blocked(d, error, overdue(d, o)),
+            Self::Unproven(error, left) => {
+                doubted(d, error, left).map_report(|report| Report::new(Reason::Deleting, &report.message))
+            }
+        }
+    }
+
+    /// The same where it is the vault that could not be read.
+    fn told_of_vault(self, d: &Desired, o: &Observed) -> Plan {
+        match self {
+            Self::Failed(error) => blocked_by_vault(d, error, overdue(d, o)),
+            Self::Unproven(..) => self.told(d, o),
+        }
+    }
 }
 
 /// What is said of an operation of Azure's that has been running for too long, and so holds up the
 /// deletion.
 fn never_ends(d: &Desired, o: &Observed, link: &Link) -> Option<Report> {
-    let working = matches!(link.provisioning, Provisioning::InProgress(_) | Provisioning::Deleting);
     let message = format!(
         "Azure has reported {} for the link {} for more than {}. If it stays so, open a support case with Microsoft for {}.",
         link.provisioning.as_str(),
@@ -63,107 +89,105 @@ fn never_ends(d: &Desired, o: &Observed, link: &Link) -> Option<Report> {
         duration(d.limits.operation),
         d.link
     );
-    (working && o.memory.in_progress_for >= d.limits.operation).then(|| blocked_by(d, &message))
+    (link.provisioning.is_running() && o.memory.running_for >= d.limits.operation).then(|| blocked_by(d, &message))
 }
 
-/// The links; `None` when the SignalR, its resource group or the provider's list is gone.
-///
-/// A subscription that is not found is more likely a wrong cloud or tenant in the operator's own
-/// settings than a fact.
-fn links(o: &Observed) -> Result<Result<Option<&Links>, &ArmError>, Read> {
+/// The links; `None` when the SignalR or its resource group is gone.
+fn links<'a>(d: &Desired, o: &'a Observed) -> Needs<Result<Option<&'a Links>, Stop<'a>>> {
     Ok(match o.links.or_read(Read::Links)? {
         Ok(links) => Ok(Some(links)),
-        Err(error) => match error.failure {
-            Failure::NotFound(Level::Subscription) => Err(error),
-            Failure::NotFound(_) => Ok(None),
-            _ => Err(error),
+        Err(error) if error.failure.proves_absence() => match unproven_absence(d, o.memory.signalr_absent_for) {
+            Some(left) => Err(Stop::Unproven(error, left)),
+            None => Ok(None),
         },
+        Err(error) => Err(Stop::Failed(error)),
     })
 }
 
-fn find<'a>(d: &Desired, links: &'a Links) -> Option<&'a Link> {
-    links.links.iter().find(|l| l.name.eq_ignore_ascii_case(d.link.name()))
-}
-
 /// What is known of an approval of ours that SignalR has not confirmed (M7).
-enum Standing<'a> {
+enum OwnApproval<'a> {
     /// There is none.
     None,
     /// There is one.
     Overdue(Unconfirmed<'a>),
     /// There may be one, and it cannot be read.
-    Unreadable(&'a ArmError),
+    Unreadable(Stop<'a>),
 }
 
 /// Looks for an approval of ours before the link, or the object, goes. Not being able to look
 /// matters only where the operator may have approved something.
-fn standing<'a>(d: &Desired, o: &'a Observed, link: Option<&Link>) -> Result<Standing<'a>, Read> {
+fn find_unconfirmed_approval<'a>(d: &Desired, o: &'a Observed, link: Option<&Link>) -> Needs<OwnApproval<'a>> {
     if link.is_some_and(|link| link.connection == ConnectionState::Approved) {
-        return Ok(Standing::None);
+        return Ok(OwnApproval::None);
     }
-    let unreadable = |error: &'a ArmError| match error.failure {
-        Failure::NotFound(level) if level != Level::Subscription => Standing::None,
-        _ if d.may_have_approved() => Standing::Unreadable(error),
-        _ => Standing::None,
-    };
+    let unreadable = |stop| if d.may_have_approved() { OwnApproval::Unreadable(stop) } else { OwnApproval::None };
     let vault = match o.connections.or_read(Read::Connections)? {
         Ok(vault) => vault,
-        Err(error) => return Ok(unreadable(error)),
+        Err(error) if error.failure.proves_absence() => {
+            let left = unproven_absence(d, o.memory.vault_absent_for);
+            return Ok(left.map_or(OwnApproval::None, |left| unreadable(Stop::Unproven(error, left))));
+        }
+        Err(error) => return Ok(unreadable(Stop::Failed(error))),
     };
-    Ok(match confirming::overdue(d, o, link, vault)? {
-        Ok(None) => Standing::None,
-        Ok(Some(overdue)) => Standing::Overdue(overdue),
-        Err(error) => unreadable(error),
+    Ok(match unconfirmed::overdue(d, o, SeenLink::from(link), vault)? {
+        None => OwnApproval::None,
+        Some(overdue) if overdue.then.is_none() => match &o.permissions {
+            // What is to be done takes a policy, and none can be read.
+            Reading::Failed(error) => OwnApproval::Unreadable(Stop::Failed(error)),
+            _ => OwnApproval::Overdue(overdue),
+        },
+        Some(overdue) => OwnApproval::Overdue(overdue),
     })
 }
 
 fn take_back(d: &Desired, overdue: &Unconfirmed<'_>) -> Plan {
-    let why = confirming::words(d, &overdue.why);
+    let why = unconfirmed::explain(d, &overdue.why);
     let report = Report::new(Reason::Deleting, &format!("{why} The operator takes its approval back first."));
-    Plan::act(confirming::take_back(overdue, why), report).again(Again::Now)
+    Plan::act(unconfirmed::take_back(overdue, why), report).again(Again::Now)
 }
 
 fn left_approved(d: &Desired, overdue: &Unconfirmed<'_>) -> String {
     format!(
         "{} It was left Approved: {}. Check it on the vault's side, and reject it if it is not wanted.",
-        confirming::words(d, &overdue.why),
+        unconfirmed::explain(d, &overdue.why),
         overdue.connection.id
     )
 }
 
 /// Detach, ObserveOnly and force-finalize leave the link alone; an approval that SignalR has not
 /// confirmed is taken back all the same. A forced end tries that once.
-fn leave(d: &Desired, o: &Observed) -> Result<Plan, Read> {
-    let unknown = |error: &ArmError| {
+fn leave(d: &Desired, o: &Observed) -> Needs<Plan> {
+    let unknown = |stop: Stop<'_>| {
+        let (Stop::Failed(error) | Stop::Unproven(error, _)) = stop;
         format!(
-            "The object was let go by force before SignalR was seen to confirm a connection that the operator may have approved on {}. {} Check the vault's private endpoint connections.",
+            "The finalizer was removed by force before SignalR was seen to confirm a connection that the operator may have approved on {}. {} Check the vault's private endpoint connections.",
             d.vault.name(),
             sentence(&error.to_string())
         )
     };
-    let links = match links(o)? {
+    let links = match links(d, o)? {
         Ok(links) => links,
-        Err(_) if !d.may_have_approved() => return Ok(release()),
-        Err(error) if d.force_finalize => return Ok(release().alarmed(unknown(error))),
-        Err(error) => return Ok(blocked(d, error, overdue(d, o))),
+        Err(_) if !d.may_have_approved() => return Ok(release(None)),
+        Err(stop) if d.force_finalize => return Ok(release(Some(unknown(stop)))),
+        Err(stop) => return Ok(stop.told(d, o)),
     };
-    let link = links.and_then(|links| find(d, links));
-    Ok(match standing(d, o, link)? {
-        Standing::Overdue(overdue) if overdue.then == OnUnconfirmed::Hold => {
-            release().alarmed(left_approved(d, &overdue))
+    let link = links.and_then(|links| links.named(&d.link));
+    Ok(match find_unconfirmed_approval(d, o, link)? {
+        OwnApproval::Overdue(overdue) if overdue.then != Some(OnUnconfirmed::Revoke) => {
+            release(Some(left_approved(d, &overdue)))
         }
-        Standing::Overdue(overdue) if d.force_finalize && o.memory.revocation_tried => {
-            release().alarmed(left_approved(d, &overdue))
+        OwnApproval::Overdue(overdue) if d.force_finalize && o.memory.revocation_tried => {
+            release(Some(left_approved(d, &overdue)))
         }
-        Standing::Overdue(overdue) => take_back(d, &overdue),
-        Standing::Unreadable(error) if d.force_finalize => release().alarmed(unknown(error)),
-        Standing::Unreadable(error) => blocked_by_vault(d, error),
-        Standing::None if d.force_finalize => release(),
-        Standing::None if confirmed_or_never_approved(d, link) && o.memory.late_write.is_none() => release(),
-        Standing::None => match fence(d, o) {
-            None => release(),
+        OwnApproval::Overdue(overdue) => take_back(d, &overdue),
+        OwnApproval::Unreadable(stop) if d.force_finalize => release(Some(unknown(stop))),
+        OwnApproval::Unreadable(stop) => stop.told_of_vault(d, o),
+        OwnApproval::None if d.force_finalize => release(None),
+        OwnApproval::None if confirmed_or_never_approved(d, link) && o.late_write.is_none() => release(None),
+        OwnApproval::None => match fence(d, o) {
+            None => release(None),
             Some(wait) => {
-                let message = "The link is left alone; the object is let go once no earlier request of the operator's can take effect any more.";
+                let message = "The link is left alone; the finalizer is removed once no earlier request of the operator's can take effect any more.";
                 Plan::say(Report::new(Reason::Deleting, message)).again(Again::After(wait))
             }
         },
@@ -175,15 +199,13 @@ fn confirmed_or_never_approved(d: &Desired, link: Option<&Link>) -> bool {
     !d.may_have_approved() || link.is_some_and(|link| link.connection == ConnectionState::Approved)
 }
 
-fn release() -> Plan {
-    Plan::step(Action::RemoveFinalizer, Again::Never)
+/// The end of an object whose link is left alone; `alarm` tells what somebody has to look at.
+fn release(alarm: Option<String>) -> Plan {
+    Plan { alarm, ..Plan::step(Action::RemoveFinalizer { proven_by_get: false }, Again::Never) }
 }
 
 fn deleting(d: &Desired) -> Report {
-    Report::new(
-        Reason::Deleting,
-        &format!("Azure is deleting the link {} on {}.", d.link.name(), d.link.signalr().name()),
-    )
+    in_progress(d, OperationKind::Delete)
 }
 
 fn still_creating(d: &Desired) -> Report {
@@ -195,17 +217,19 @@ fn still_creating(d: &Desired) -> Report {
 /// R7: how long to wait although nothing of ours is there. A PUT or an approval that was decided
 /// before the deletion was seen may still land; so may a write whose outcome is not known.
 fn fence(d: &Desired, o: &Observed) -> Option<Duration> {
-    let left = |since: Duration| d.limits.fence.checked_sub(since).filter(|left| !left.is_zero());
-    let earlier = if o.memory.fence_waived { None } else { left(o.memory.deleting_for.unwrap_or_default()) };
-    earlier.max(o.memory.late_write)
+    let since_seen = o.memory.deleting_for.unwrap_or_default();
+    let earlier = if o.memory.fence_waived { None } else { Limits::left(d.limits.fence, since_seen) };
+    let late = o.late_write.map(|late| late.left);
+    [earlier, late].into_iter().flatten().max()
 }
 
-fn once_no_write_can_land(d: &Desired, o: &Observed) -> Plan {
+/// The end of an object that has no link any more; a single GET has to say so too (R11).
+fn once_no_write_can_land(d: &Desired, o: &Observed, alarm: Option<String>) -> Plan {
     let Some(wait) = fence(d, o) else {
-        return release();
+        return Plan { alarm, ..Plan::step(Action::RemoveFinalizer { proven_by_get: true }, Again::Never) };
     };
     let message = format!(
-        "The link {} does not exist; the object is let go once no earlier request to Azure can take effect any more.",
+        "The link {} does not exist; the finalizer is removed once no earlier request to Azure can take effect any more.",
         d.link.name()
     );
     Plan::say(Report::new(Reason::Deleting, &message).without_link()).again(Again::After(wait))
@@ -223,7 +247,7 @@ fn delete(d: &Desired, o: &Observed, links: &Links, link: &Link) -> Plan {
     if let Some(rest) = lingers(d, o, link) {
         return rest;
     }
-    if o.memory.signalr_busy {
+    if o.signalr_busy {
         let message = format!("Another change to {} is under way; the deletion follows.", d.link.signalr().name());
         return Plan::say(Report::new(Reason::WaitingForSignalR, &message).with_link(link));
     }
@@ -256,12 +280,10 @@ fn overdue(d: &Desired, o: &Observed) -> bool {
 /// What is said of a link that is still there although Azure has ended its deletion, well or not.
 /// It rests before it is deleted once more: an operation each pass would only keep SignalR busy.
 pub(super) fn lingers(d: &Desired, o: &Observed, link: &Link) -> Option<Plan> {
-    let left = d.limits.failed_rest.checked_sub(o.memory.deleted_for?).filter(|left| !left.is_zero())?;
+    let left = Limits::left(d.limits.failed_rest, o.memory.deleted_for?)?;
     let name = d.link.name();
-    let failed = match &o.operation {
-        Reading::Known(Operation::Failed(words)) => Some(sentence(words)),
-        _ => None,
-    };
+    let failure = o.memory.failed_operation.as_ref().filter(|failure| failure.kind == OperationKind::Delete);
+    let failed = failure.map(|failure| sentence(&failure.words));
     let report = match failed {
         Some(words) if d.deleting => blocked_by(d, &format!("Azure could not delete the link {name}. {words}")),
         Some(words) => Report::new(
@@ -278,51 +300,52 @@ pub(super) fn lingers(d: &Desired, o: &Observed, link: &Link) -> Option<Plan> {
     Some(Plan::say(report.with_link(link)).again(Again::After(left.min(d.limits.second_look))))
 }
 
-/// Why the deletion does not go on, and the way out. Being busy is no obstacle, unless it has lasted
-/// for too long.
+/// Why the deletion does not go on, and the way out. What goes by is no obstacle, unless it has lasted for
+/// too long.
 pub(super) fn blocked(d: &Desired, error: &ArmError, too_long: bool) -> Plan {
-    let words = sentence(&error.to_string());
+    let arm_says = sentence(&error.to_string());
+    let again = Again::failed(error.failure);
     let message = match error.failure {
-        Failure::Busy if !too_long => {
-            return Plan::say(Report::new(
-                Reason::Deleting,
-                &format!(
-                    "{} takes no change at the moment; the deletion is tried again. {words}",
-                    d.link.signalr().name()
-                ),
-            ));
+        Failure::Busy(_) if !too_long => {
+            let message = format!(
+                "{} is busy with another change; the deletion will be retried. {arm_says}",
+                d.link.signalr().name()
+            );
+            return Plan::say(Report::new(Reason::Deleting, &message)).again(again);
         }
-        Failure::Forbidden => format!(
-            "The link cannot be deleted: the operator's identity needs the action {} at the scope {}. {words}",
-            error.action, error.scope
-        ),
+        failure if (failure.is_passing() || failure.proves_absence()) && !too_long => {
+            let message = format!("The link could not be deleted just now; the deletion will be retried. {arm_says}");
+            return Plan::say(Report::new(Reason::Deleting, &message)).again(again);
+        }
+        Failure::Forbidden => {
+            format!("The link cannot be deleted: {arm_says} The operator's identity needs {}.", error.missing_right())
+        }
         Failure::Locked => {
-            format!("The link cannot be deleted: a management lock forbids it. {words} Remove the lock.")
+            format!("The link cannot be deleted: a management lock forbids it. {arm_says} Remove the lock.")
         }
         Failure::NotFound(Level::Subscription) => format!(
-            "The subscription {} is not found, which is more likely a wrong cloud or tenant in the operator's own settings than a fact. {words}",
+            "The subscription {} is not found, which is more likely a wrong cloud or tenant in the operator's own settings than a fact. {arm_says}",
             d.link.subscription()
         ),
         Failure::SubscriptionDisabled => format!(
-            "The link cannot be deleted: the subscription {} takes no changes. {words} Enable it again; if it should be another one, check the operator's cloud and tenant.",
+            "The link cannot be deleted: the subscription {} is disabled. {arm_says} Re-enable it; if this is the wrong subscription, check the operator's cloud and tenant.",
             d.link.subscription()
         ),
+        Failure::UnsupportedVersion => format!(
+            "The link cannot be deleted: this cloud does not serve the API version that the operator asks for. {arm_says} Start the operator with --signalr-api-version set to one of those that ARM names."
+        ),
         Failure::CredentialUnavailable | Failure::Unauthorized => {
-            format!("The link cannot be deleted: no usable token for ARM. {words}")
+            format!("The link cannot be deleted: no usable token for ARM. {arm_says}")
         }
-        _ => format!("The link cannot be deleted at the moment. {words}"),
-    };
-    let again = match error.failure {
-        Failure::Throttled(Some(after)) => Again::After(after),
-        _ => Again::AsReason,
+        _ => format!("The link cannot be deleted at the moment. {arm_says}"),
     };
     Plan::say(blocked_by(d, &message)).again(again)
 }
 
 /// Whether an approval of ours stands cannot be read.
-fn blocked_by_vault(d: &Desired, error: &ArmError) -> Plan {
+fn blocked_by_vault(d: &Desired, error: &ArmError, too_long: bool) -> Plan {
     let needs = if error.failure == Failure::Forbidden {
-        format!(" The operator's identity needs the action {} at the scope {}.", error.action, error.scope)
+        format!(" The operator's identity needs {}.", error.missing_right())
     } else {
         String::new()
     };
@@ -331,17 +354,18 @@ fn blocked_by_vault(d: &Desired, error: &ArmError) -> Plan {
         d.vault.name(),
         sentence(&error.to_string())
     );
-    let again = match error.failure {
-        Failure::Throttled(Some(after)) => Again::After(after),
-        _ => Again::AsReason,
+    let report = if error.failure.is_passing() && !too_long {
+        Report::new(Reason::Deleting, &format!("{message} The deletion will be retried."))
+    } else {
+        blocked_by(d, &message)
     };
-    Plan::say(blocked_by(d, &message)).again(again)
+    Plan::say(report).again(Again::failed(error.failure))
 }
 
 /// What blocks the deletion, and the way out.
 pub(super) fn blocked_by(d: &Desired, message: &str) -> Report {
     let message = format!(
-        "{message} The deletion is tried again. To let the object go and leave Azure as it is, set the annotation privatelink.signalr-operator.io/force-finalize: {:?}.",
+        "{message} The deletion will be retried. To remove the finalizer and leave Azure as it is, set the annotation privatelink.signalr-operator.io/force-finalize: {:?}.",
         d.object.uid
     );
     Report::new(Reason::DeletionBlocked, &message)

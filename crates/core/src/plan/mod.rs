@@ -4,12 +4,16 @@
 //! asked again with the answer; so the vault, the replicas and the policies are read only in the
 //! phases that need them, and the phases stand in one place.
 
+mod absent;
+mod approved;
 mod conclude;
-mod confirming;
 mod decided;
 mod deletion;
+mod failed;
 mod live;
 mod pending;
+mod recreate;
+mod unconfirmed;
 
 use std::time::Duration;
 
@@ -17,14 +21,18 @@ use jiff::Timestamp;
 
 use crate::action::Action;
 use crate::desired::Desired;
-use crate::failure::{ArmError, CONNECTION_APPROVER, Failure, LINK_MANAGER, Level};
+use crate::failure::{ArmError, Failure};
+use crate::limits::Limits;
 use crate::marker::Marker;
-use crate::message::{safe, sentence};
-use crate::observed::{Link, Links, Observed, Read};
+use crate::message::{duration, safe, sentence};
+use crate::observed::{Link, Links, Observed, Operation, OperationKind, Read};
 use crate::reason::Reason;
 use crate::report::Report;
 
 pub use conclude::conclude;
+
+/// What a plan needs: a value, or a read that is to be made first.
+type Needs<T> = Result<T, Read>;
 
 /// When to look again.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,10 +41,22 @@ pub enum Again {
     Now,
     /// After this time exactly: a limit ends then, or ARM asked for it.
     After(Duration),
+    /// As the reason says, growing, and not before ARM's `Retry-After`.
+    AsReasonAfter(Duration),
     /// As the reason says, growing.
     AsReason,
     /// Not before something changes: the object is gone, or none of ours.
     Never,
+}
+
+impl Again {
+    /// When to try again what failed so.
+    fn failed(failure: Failure) -> Self {
+        match failure {
+            Failure::Throttled(Some(after)) => Self::After(after),
+            failure => failure.retry_after().map_or(Self::AsReason, Self::AsReasonAfter),
+        }
+    }
 }
 
 /// What a pass does and says.
@@ -48,8 +68,8 @@ pub struct Plan {
     pub report: Option<Report>,
     /// When to look again.
     pub again: Again,
-    /// What somebody has to look at, although the object is let go or Ready: an approval that was
-    /// not taken back. Told when the effect, if any, is carried out.
+    /// What somebody has to look at, although the finalizer is removed or the link is Ready: an approval
+    /// that was not taken back. Told when the effect, if any, is carried out.
     pub alarm: Option<String>,
 }
 
@@ -74,12 +94,6 @@ impl Plan {
         self
     }
 
-    /// Raises an alarm, if the object is let go by this plan.
-    fn alarmed(mut self, alarm: String) -> Self {
-        self.alarm = matches!(self.action, Some(Action::RemoveFinalizer)).then_some(alarm);
-        self
-    }
-
     fn map_report(mut self, change: impl FnOnce(Report) -> Report) -> Self {
         self.report = self.report.map(change);
         self
@@ -101,14 +115,14 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Next {
     let decided = if desired.deleting { deletion::plan(desired, observed) } else { live::plan(desired, observed, now) };
     match decided {
         Err(read) => Next::Read(read),
-        Ok(plan) => Next::Plan(Box::new(held_back(observed, plan))),
+        Ok(plan) => Next::Plan(Box::new(withhold_writes_in_quarantine(observed, plan))),
     }
 }
 
 /// A link that is there and is ours (`own` is its marker) or adopted, with all that a decision
 /// about it rests on.
 #[derive(Clone, Copy)]
-struct Case<'a> {
+struct OwnLink<'a> {
     d: &'a Desired,
     o: &'a Observed,
     links: &'a Links,
@@ -119,7 +133,7 @@ struct Case<'a> {
 
 /// R7: a process that has just started does not write at once for an object that somebody else
 /// may have been writing for. What it read is told all the same.
-fn held_back(observed: &Observed, plan: Plan) -> Plan {
+fn withhold_writes_in_quarantine(observed: &Observed, plan: Plan) -> Plan {
     let writes_to_azure =
         matches!(plan.action, Some(Action::PutLink { .. } | Action::DeleteLink { .. } | Action::Decide(_)));
     match observed.memory.quarantine {
@@ -137,122 +151,42 @@ fn held_back(observed: &Observed, plan: Plan) -> Plan {
     }
 }
 
-/// Which of the two services a call went to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    SignalR,
-    Vault,
+/// Whether the operation that is followed still runs. Its word is believed without a look at the link for
+/// some minutes only: the link itself has the last word.
+fn is_operation_running(d: &Desired, o: &Observed) -> Needs<Option<OperationKind>> {
+    let Some(kind) = o.operation_held.filter(|_| o.memory.running_for < d.limits.follow) else {
+        return Ok(None);
+    };
+    let running = matches!(o.operation.or_read(Read::Operation)?, Ok(Operation::Running));
+    Ok(running.then_some(kind))
 }
 
-/// What is said of a failed call.
-fn failed(desired: &Desired, error: &ArmError, side: Side) -> Plan {
-    let words = sentence(&error.to_string());
-    let signalr = desired.link.signalr();
-    let (reason, message) = match (error.failure, side) {
-        (Failure::Throttled(_), _) => (
-            Reason::Throttled,
-            format!(
-                "ARM asks to slow down while {words} The operator waits as long as ARM asks; nothing needs to be done."
-            ),
-        ),
-        (Failure::CredentialUnavailable, _) => (
-            Reason::CredentialUnavailable,
-            format!("No token for ARM could be had: {words} Check the operator's AZURE_* settings and the credential."),
-        ),
-        (Failure::Unauthorized, _) => (
-            Reason::CredentialUnavailable,
-            format!(
-                "ARM does not accept the operator's token: {words} Check that tenant, audience and cloud belong together."
-            ),
-        ),
-        (Failure::NotFound(Level::Subscription), Side::SignalR) => (
-            Reason::SignalRNotFound,
-            format!(
-                "The subscription {} is not found, or not visible to the operator's identity: {words} Check spec.signalR.resourceId, and the cloud and tenant that the operator is configured for.",
-                signalr.subscription()
-            ),
-        ),
-        (Failure::NotFound(_), Side::SignalR) => (
-            Reason::SignalRNotFound,
-            format!(
-                "The SignalR {signalr} does not exist: {words} Create it, or correct spec.signalR.resourceId by deleting and re-creating this object."
-            ),
-        ),
-        (Failure::NotFound(_), Side::Vault) => (
-            Reason::KeyVaultNotFound,
-            format!(
-                "The key vault {} does not exist (a soft-deleted vault looks the same): {words} Create or recover it, or correct spec.keyVault.resourceId by deleting and re-creating this object.",
-                desired.vault
-            ),
-        ),
-        (Failure::Forbidden, Side::SignalR) => (
-            Reason::AuthorizationFailed,
-            format!(
-                "The operator's identity may not do this; it needs the action {} at the scope {}. Grant it with: {} (the role is in deploy/azure/roles; an assignment takes up to ten minutes). {words}",
-                error.action,
-                error.scope,
-                error.remedy(LINK_MANAGER)
-            ),
-        ),
-        (Failure::Forbidden, Side::Vault) => (
-            Reason::ApprovalNotAuthorized,
-            format!(
-                "The operator's identity may not do this on the key vault; it needs the action {} at the scope {}. Grant it with: {} (the role is in deploy/azure/roles; an assignment takes up to ten minutes; the Microsoft.KeyVault provider must be registered on the endpoint's subscription). {words}",
-                error.action,
-                error.scope,
-                error.remedy(CONNECTION_APPROVER)
-            ),
-        ),
-        (Failure::Busy, Side::SignalR) => (
-            Reason::WaitingForSignalR,
-            format!("{} takes no change at the moment; the operator tries again. {words}", signalr.name()),
-        ),
-        (Failure::Busy, Side::Vault) => (
-            Reason::Approving,
-            format!(
-                "The key vault {} takes no change at the moment; the operator tries again. {words}",
-                desired.vault.name()
-            ),
-        ),
-        (Failure::Invalid, _) => (Reason::InvalidSpec, format!("ARM refuses the request: {words}")),
-        (Failure::PolicyDenied, _) => (
-            Reason::PolicyDenied,
-            format!("An Azure Policy refuses the change: {words} Ask for an exemption, or change the policy."),
-        ),
-        (Failure::Locked, _) => {
-            (Reason::Locked, format!("A management lock refuses the change: {words} Remove the lock."))
+/// What is said while an operation of ours runs.
+fn in_progress(d: &Desired, kind: OperationKind) -> Report {
+    let (link, signalr) = (d.link.name(), d.link.signalr().name().to_owned());
+    match kind {
+        OperationKind::Put => {
+            Report::new(Reason::Creating, &format!("Azure is creating the link {link} on {signalr}."))
         }
-        (Failure::SubscriptionDisabled, _) => (
-            Reason::OperationFailed,
-            format!(
-                "The subscription takes no changes: {words} Enable it again; if it should be another one, check the cloud and tenant that the operator is configured for."
-            ),
-        ),
-        (Failure::NotRegistered, side) => {
-            let (namespace, subscription) = match side {
-                Side::SignalR => ("Microsoft.SignalRService", signalr.subscription().to_owned()),
-                Side::Vault => ("Microsoft.KeyVault", desired.vault.subscription().to_owned()),
-            };
-            (
-                Reason::OperationFailed,
-                format!(
-                    "The subscription is not registered for the resource provider: {words} Register it with: az provider register --namespace {namespace} --subscription {subscription}."
-                ),
-            )
+        OperationKind::Delete => {
+            Report::new(Reason::Deleting, &format!("Azure is deleting the link {link} on {signalr}."))
         }
-        (Failure::QuotaExceeded, _) => (
-            Reason::OperationFailed,
-            format!(
-                "A quota of Azure's is used up: {words} Remove links that are not needed, or ask Microsoft for more."
-            ),
-        ),
-        (Failure::Transient | Failure::Unexpected, _) => {
-            (Reason::TransientError, format!("That did not succeed; the operator tries again. {words}"))
-        }
-    };
-    let again = match error.failure {
-        Failure::Throttled(Some(after)) => Again::After(after),
-        _ => Again::AsReason,
-    };
-    Plan::say(Report::new(reason, &message)).again(again)
+    }
+}
+
+/// R11: what ARM says of a parent is believed at once where nothing of this object's was ever in Azure, and
+/// else when two reads far enough apart have said so. Until then, how long to wait for the second.
+fn unproven_absence(d: &Desired, said_for: Option<Duration>) -> Option<Duration> {
+    let left = Limits::left(d.limits.absence, said_for.unwrap_or_default());
+    left.filter(|_| d.was_in_azure())
+}
+
+/// What is said while a parent's absence is not proven.
+fn doubted(d: &Desired, error: &ArmError, left: Duration) -> Plan {
+    let message = format!(
+        "ARM says that something is not there which was there before; it is believed when two reads at least {} apart say so. {}",
+        duration(d.limits.absence),
+        sentence(&error.to_string())
+    );
+    Plan::say(Report::new(Reason::TransientError, &message)).again(Again::After(left))
 }

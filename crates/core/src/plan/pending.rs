@@ -3,9 +3,10 @@
 
 use jiff::Timestamp;
 
-use super::decided::decided;
-use super::live::recreate;
-use super::{Again, Case, Plan, Side, confirming, failed};
+use super::decided::{self, decided};
+use super::failed::{Service, failed};
+use super::recreate::recreate;
+use super::{Again, Needs, OwnLink, Plan, doubted, unconfirmed, unproven_absence};
 use crate::action::Action;
 use crate::approval::{self, Denial, Match};
 use crate::desired::{ApprovalFacts, ApprovalMode, Desired};
@@ -14,32 +15,39 @@ use crate::marker::Marker;
 use crate::message::{duration, shell};
 use crate::observed::{Connection, ConnectionState, Connections, Link, Observed, Read};
 use crate::reason::Reason;
-use crate::report::{Fact, Ready, Report, Truth};
-use crate::resource_id::EndpointId;
+use crate::report::{ConnectionFacts, Fact, Report};
+use crate::resource_id::ConnectionId;
 
 /// SignalR says Succeeded, and Pending or nothing that is known.
-pub(super) fn pending(case: &Case<'_>) -> Result<Plan, Read> {
-    let Case { d, o, link, own, .. } = *case;
+pub(super) fn pending(case: &OwnLink<'_>) -> Needs<Plan> {
+    let OwnLink { d, o, link, own, .. } = *case;
     let vault = match o.connections.or_read(Read::Connections)? {
         Ok(vault) => vault,
         Err(error) => return Ok(unreadable(case, error)),
     };
-    match approval::find(d, link, own, vault) {
-        Match::Revoked(connection, record) => Ok(confirming::revoked(case, Some((connection, &record)))),
-        Match::Ours(connection, record) => Ok(confirming::unconfirmed(case, connection, &record)),
+    match approval::find(d, link, own, vault, &o.memory) {
+        Match::Revoked(connection, record) => Ok(decided::revoked(case, Some((connection, &record)))),
+        Match::Ours(connection, record) => Ok(decided::approved_by_us(case, connection, &record)),
         Match::Decided(connection) => Ok(decided(case, connection)),
-        Match::One(..) | Match::Several(_) if confirming::was_revoked(d, link) => Ok(confirming::revoked(case, None)),
-        Match::None => Ok(not_shown(case, vault, false)),
-        Match::WithoutEndpoint => Ok(not_shown(case, vault, true)),
-        Match::Several(requests) => Ok(Plan::say(several(d, o, &requests).with_link(link))),
-        Match::One(connection, endpoint) => one(case, &Request { connection, endpoint, vault }),
+        Match::None => Ok(not_shown(case, vault)),
+        _ if unconfirmed::was_revoked(d, link) => Ok(decided::revoked(case, None)),
+        Match::Several(requests) => Ok(ambiguous_again(case, several(d, o, &requests))),
+        Match::Replaced { pending, before } => {
+            let why = format!(
+                "The connection {} on {} carried this link's message, and is gone or says something else now; what is pending with that message, {}, may be a copy.",
+                before.name(),
+                d.vault.name(),
+                pending.id.name()
+            );
+            Ok(ambiguous_again(case, ambiguous(d, &why)))
+        }
+        Match::One(connection) => single_request(case, &Request { connection, vault }),
     }
 }
 
 /// The only pending request that carries our message, and the list it was found in.
 struct Request<'a> {
     connection: &'a Connection,
-    endpoint: &'a EndpointId,
     vault: &'a Connections,
 }
 
@@ -53,25 +61,35 @@ impl Request<'_> {
     /// What the vault's owner runs, and what to compare before.
     fn instruction(&self) -> String {
         let id = shell(self.connection.id.path());
+        let compare = match &self.connection.endpoint {
+            Some(endpoint) => format!(
+                "its private endpoint is in subscription {}, resource group {}",
+                endpoint.subscription(),
+                endpoint.resource_group()
+            ),
+            // Microsoft's own sample of this list shows none.
+            None => format!(
+                "the vault shows no private endpoint for it; approve only if its description is exactly {:?}",
+                self.connection.description
+            ),
+        };
         format!(
-            "Its owner approves it with: az network private-endpoint-connection approve --id {id} (or in the portal: {} > Networking > Private endpoint connections > {}). Compare first: its private endpoint is in subscription {}, resource group {}; 1 request matches, other pending requests on this vault: {}.",
+            "Its owner approves it with: az network private-endpoint-connection approve --id {id} (or in the portal: {} > Networking > Private endpoint connections > {}). Compare first: {compare}; 1 request matches, other pending requests on this vault: {}.",
             self.connection.id.vault().name(),
             self.connection.id.name(),
-            self.endpoint.subscription(),
-            self.endpoint.resource_group(),
             self.others()
         )
     }
 }
 
-fn one(case: &Case<'_>, request: &Request<'_>) -> Result<Plan, Read> {
-    let Case { d, o, link, own, .. } = *case;
+fn single_request(case: &OwnLink<'_>, request: &Request<'_>) -> Needs<Plan> {
+    let OwnLink { d, o, link, own, .. } = *case;
     let sighting = o.memory.sighting.as_ref();
-    let twice = approval::m5_seen_twice(d, link, request.connection, request.endpoint, sighting);
+    let twice = approval::m5_seen_twice(d, link, request.connection, sighting);
     let Some(own) = own else {
         return Ok(Plan::say(adopted(case)));
     };
-    if !Marker::follows(&link.message, &d.words) {
+    if !Marker::follows(&link.message, &d.request_text) {
         return Ok(Plan::say(ambiguous(d, "The link's message was changed from outside.").with_link(link)));
     }
     if d.mode == ApprovalMode::Manual {
@@ -79,9 +97,9 @@ fn one(case: &Case<'_>, request: &Request<'_>) -> Result<Plan, Read> {
     }
     let permissions = match o.permissions.or_read(Read::Permissions)? {
         Ok(permissions) => permissions,
-        Err(error) => return Ok(not_ready(failed(d, error, Side::SignalR), link)),
+        Err(error) => return Ok(not_ready(failed(d, error, Service::SignalR), link)),
     };
-    let policy = match approval::permitting_policy(d, request.endpoint, permissions) {
+    let policy = match approval::permitting_policy(d, request.connection.endpoint.as_ref(), permissions) {
         Ok(policy) => policy,
         Err(denial) => return Ok(denied(case, request, twice, &denial)),
     };
@@ -100,12 +118,7 @@ fn one(case: &Case<'_>, request: &Request<'_>) -> Result<Plan, Read> {
     .with_link(link)
     .with_connection(request.connection)
     .with_approval(requested(d, o, request, Some(policy.reference())));
-    let recorded = d
-        .remembered
-        .connection
-        .as_ref()
-        .is_some_and(|(id, endpoint)| *id == request.connection.id && endpoint == request.endpoint);
-    if !recorded {
+    if !is_recorded(d, request) {
         return Ok(Plan::say(matched).again(Again::Now));
     }
     match o.replicas.or_read(Read::Replicas)? {
@@ -118,22 +131,25 @@ fn one(case: &Case<'_>, request: &Request<'_>) -> Result<Plan, Read> {
             d,
             &format!("Whether {} has replicas may not be read (it needs the action {} at the scope {}).", d.link.signalr().name(), error.action, error.scope),
         ).with_link(link))),
-        Err(error) => return Ok(not_ready(failed(d, error, Side::SignalR), link)),
+        Err(error) => return Ok(not_ready(failed(d, error, Service::SignalR), link)),
     }
     if !approval::m1_link_is_ours(d, link, own) {
         // Not Pending: a state that is missing or not known.
         return Ok(Plan::say(waiting(d, link)));
     }
-    let decision = approval::approve(own, request.connection, request.endpoint, policy);
+    let decision = approval::approve(own, request.connection, policy);
     Ok(Plan::act(Action::Decide(Box::new(decision)), matched))
+}
+
+/// Whether status names this very connection and endpoint.
+fn is_recorded(d: &Desired, request: &Request<'_>) -> bool {
+    let (seen, recorded) = (ConnectionFacts::of(request.connection), &d.remembered.connection);
+    seen.zip(recorded.as_ref()).is_some_and(|(seen, recorded)| seen.names_the_same_as(recorded))
 }
 
 /// What is known of the approval as soon as the request is matched.
 fn requested(d: &Desired, o: &Observed, request: &Request<'_>, policy: Option<String>) -> ApprovalFacts {
-    let remembered = d.remembered.connection.as_ref();
-    let before = remembered
-        .filter(|(id, endpoint)| *id == request.connection.id && endpoint == request.endpoint)
-        .and(d.remembered.approval.requested_at);
+    let before = d.remembered.approval.requested_at.filter(|_| is_recorded(d, request));
     let requested_at = before.or_else(|| o.memory.sighting.as_ref().map(|s| s.at));
     ApprovalFacts { requested_at, policy, ..ApprovalFacts::default() }
 }
@@ -149,8 +165,8 @@ fn look_twice(d: &Desired, link: &Link) -> Plan {
     Plan::say(waiting(d, link)).again(Again::After(d.limits.second_look))
 }
 
-fn not_shown(case: &Case<'_>, vault: &Connections, without_endpoint: bool) -> Plan {
-    let Case { d, link, now, .. } = *case;
+fn not_shown(case: &OwnLink<'_>, vault: &Connections) -> Plan {
+    let OwnLink { d, link, now, .. } = *case;
     let since = d.remembered.provisioned_since;
     let missing = since
         .and_then(|since| std::time::Duration::try_from(now.duration_since(since)).ok())
@@ -161,14 +177,9 @@ fn not_shown(case: &Case<'_>, vault: &Connections, without_endpoint: bool) -> Pl
     if let Some(plan) = recreate(case) {
         return plan;
     }
-    let what = if without_endpoint {
-        "the only request with this link's message names no private endpoint that can be read".to_owned()
-    } else {
-        let count = vault.connections.len();
-        format!("none of the {count} connection(s) carries this link's message; its owner may have removed the request")
-    };
+    let count = vault.connections.len();
     let message = format!(
-        "{} after SignalR reported Succeeded, on {} {what}. To send it once more, set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value, or delete the link in Azure.",
+        "{} after SignalR reported Succeeded, on {} none of the {count} connection(s) carries this link's message; its owner may have removed the request. To send it once more, set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value, or delete the link in Azure.",
         duration(d.limits.connection_missing),
         d.vault.name()
     );
@@ -177,11 +188,11 @@ fn not_shown(case: &Case<'_>, vault: &Connections, without_endpoint: bool) -> Pl
     Plan::say(report)
 }
 
-fn ask_a_person(case: &Case<'_>, request: &Request<'_>) -> Plan {
-    let Case { d, o, link, .. } = *case;
+fn ask_a_person(case: &OwnLink<'_>, request: &Request<'_>) -> Plan {
+    let OwnLink { d, o, link, .. } = *case;
     let approval = requested(d, o, request, None);
     let shown = format!("The key vault {} has one pending request that carries this link's message.", d.vault.name());
-    let (reason, lead) = patience(case, approval.requested_at, shown);
+    let (reason, lead) = pending_or_timed_out(case, approval.requested_at, shown);
     let report = Report::new(reason, &format!("{lead} {}", request.instruction()))
         .with_link(link)
         .with_connection(request.connection)
@@ -191,8 +202,8 @@ fn ask_a_person(case: &Case<'_>, request: &Request<'_>) -> Plan {
 
 /// What is said while a person has to approve: `otherwise`, as long as `approval.timeout` has not
 /// passed since the request was there.
-fn patience(case: &Case<'_>, since: Option<Timestamp>, otherwise: String) -> (Reason, String) {
-    let Case { d, now, .. } = *case;
+fn pending_or_timed_out(case: &OwnLink<'_>, since: Option<Timestamp>, otherwise: String) -> (Reason, String) {
+    let OwnLink { d, now, .. } = *case;
     let waited = since.and_then(|at| std::time::Duration::try_from(now.duration_since(at)).ok()).unwrap_or_default();
     if waited < d.approval_timeout.mul_f64(d.limits.pace) {
         return (Reason::PendingApproval, otherwise);
@@ -205,10 +216,10 @@ fn patience(case: &Case<'_>, since: Option<Timestamp>, otherwise: String) -> (Re
     (Reason::ApprovalTimedOut, lead)
 }
 
-fn adopted(case: &Case<'_>) -> Report {
-    let Case { d, link, .. } = *case;
+fn adopted(case: &OwnLink<'_>) -> Report {
+    let OwnLink { d, link, .. } = *case;
     let waits = "An adopted link waits for its approval, which stays manual.".to_owned();
-    let (reason, lead) = patience(case, d.remembered.provisioned_since, waits);
+    let (reason, lead) = pending_or_timed_out(case, d.remembered.provisioned_since, waits);
     let message = format!(
         "{lead} In the portal: {} > Networking > Private endpoint connections; look for the request with the message {:?}, and make sure that it is SignalR's own.",
         d.vault.name(),
@@ -217,13 +228,17 @@ fn adopted(case: &Case<'_>) -> Report {
     Report::new(reason, &message).with_link(link)
 }
 
-fn denied(case: &Case<'_>, request: &Request<'_>, twice: bool, denial: &Denial) -> Plan {
-    let Case { d, o, link, .. } = *case;
+fn denied(case: &OwnLink<'_>, request: &Request<'_>, twice: bool, denial: &Denial) -> Plan {
+    let OwnLink { d, o, link, .. } = *case;
     let why = match denial {
         Denial::NoPolicy => format!(
             "No ApprovalPolicy permits automatic approval for namespace {}, this SignalR and this key vault together.",
             d.object.namespace
         ),
+        Denial::NoEndpoint => {
+            "The request shows no private endpoint that can be read, so no ApprovalPolicy can permit its approval."
+                .to_owned()
+        }
         Denial::EndpointElsewhere { policies } => format!(
             "The request's private endpoint is in a subscription that no permitting ApprovalPolicy ({}) lists in endpointSubscriptions.",
             policies.join(", ")
@@ -242,21 +257,24 @@ fn denied(case: &Case<'_>, request: &Request<'_>, twice: bool, denial: &Denial) 
     Plan::say(report).again(Again::After(d.limits.second_look))
 }
 
-/// How many copies are named, so that the message stays within its limit.
-const NAMED: usize = 4;
+/// The most copies that are named, so that the message stays within its limit.
+const MAX_COPIES_NAMED: usize = 4;
 
 fn several(d: &Desired, o: &Observed, requests: &[&Connection]) -> Report {
-    let appeared = |request: &&&Connection| {
-        let at = o.memory.appeared.iter().find(|(id, _)| *id == request.id).map(|(_, at)| at.strftime("%FT%TZ"));
-        let at = at.map_or_else(|| "at an unknown time".to_owned(), |at| at.to_string());
-        format!("{} (first seen {at})", request.id.name())
+    let seen = |id: &ConnectionId| o.memory.appeared.iter().find(|(seen, _)| seen == id).map(|(_, at)| *at);
+    let mut requests: Vec<_> = requests.iter().map(|c| (seen(&c.id), *c)).collect();
+    // Not in the list's order, which may change by itself.
+    requests.sort_by(|(first, a), (second, b)| first.cmp(second).then_with(|| a.id.key().cmp(b.id.key())));
+    let name = |(at, connection): &(Option<Timestamp>, &Connection)| {
+        let at = at.map_or_else(|| "at an unknown time".to_owned(), |at| at.strftime("%FT%TZ").to_string());
+        format!("{} ({}, first seen {at})", connection.id.name(), connection.state.as_str())
     };
-    let named: Vec<String> = requests.iter().take(NAMED).map(|request| appeared(&request)).collect();
-    let more = if requests.len() > NAMED { ", and more" } else { "" };
+    let named: Vec<String> = requests.iter().take(MAX_COPIES_NAMED).map(name).collect();
+    let more = if requests.len() > MAX_COPIES_NAMED { ", and more" } else { "" };
     ambiguous(
         d,
         &format!(
-            "{} pending requests on {} carry this link's message: somebody copied it, or the SignalR has replicas. They are {}{more}.",
+            "{} connections on {} carry this link's marker: somebody copied it, or the SignalR has replicas. They are {}{more}.",
             requests.len(),
             d.vault.name(),
             named.join(", ")
@@ -266,37 +284,53 @@ fn several(d: &Desired, o: &Observed, requests: &[&Connection]) -> Report {
 
 fn ambiguous(d: &Desired, why: &str) -> Report {
     let message = format!(
-        "{why} The operator does not guess. The vault's owner tells them apart by the time at which each appeared and by the endpoint's subscription: portal > {} > Networking > Private endpoint connections.",
+        "{why} The operator does not guess. The vault's owner tells them apart by the time at which each appeared and by the endpoint's subscription (portal > {} > Networking > Private endpoint connections), and approves the right one by hand or removes the copy; rejecting it is not enough while it carries the marker. Or set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value: another request is sent.",
         d.vault.name()
     );
     Report::new(Reason::ApprovalAmbiguous, &message)
 }
 
+/// An ambiguous match is told; the way on is the owner's, or another request.
+fn ambiguous_again(case: &OwnLink<'_>, report: Report) -> Plan {
+    recreate(case).unwrap_or_else(|| Plan::say(report.with_link(case.link)))
+}
+
 /// The vault cannot be read while the link waits for its approval.
-fn unreadable(case: &Case<'_>, error: &ArmError) -> Plan {
-    let Case { d, link, .. } = *case;
-    if error.failure == Failure::Forbidden && d.mode == ApprovalMode::Manual {
-        let cannot = format!(
-            "A person must approve the request on {}; the operator may not read the vault and cannot name it.",
-            d.vault.name()
-        );
-        let (reason, lead) = patience(case, d.remembered.provisioned_since, cannot);
+fn unreadable(case: &OwnLink<'_>, error: &ArmError) -> Plan {
+    let OwnLink { d, link, .. } = *case;
+    if error.failure.proves_absence()
+        && let Some(left) = unproven_absence(d, case.o.memory.vault_absent_for)
+    {
+        return not_ready(doubted(d, error, left), link);
+    }
+    let not_for_us =
+        matches!(error.failure, Failure::Forbidden | Failure::Denied | Failure::Unauthorized | Failure::NotRegistered);
+    if not_for_us && d.mode == ApprovalMode::Manual {
+        let why = match error.failure {
+            Failure::Forbidden => "the operator may not read the vault and cannot name it",
+            Failure::NotRegistered => {
+                "its subscription is not registered for Microsoft.KeyVault, so the operator cannot name it"
+            }
+            _ => "the operator cannot read the vault, which may be in another tenant, and cannot name it",
+        };
+        let cannot = format!("A person must approve the request on {}; {why}.", d.vault.name());
+        let (reason, lead) = pending_or_timed_out(case, d.remembered.provisioned_since, cannot);
+        let named_here = if error.failure == Failure::Forbidden {
+            format!(" To have it named here, grant {}: {}", error.action, error.remedy(CONNECTION_APPROVER))
+        } else {
+            String::new()
+        };
         let message = format!(
-            "{lead} In the portal: {} > Networking > Private endpoint connections; look for the request with exactly this message: {} (two with the same message mean that somebody copied it: approve neither before you know which is SignalR's). To have it named here, grant {}: {}",
+            "{lead} In the portal: {} > Networking > Private endpoint connections; look for the request with exactly this message: {} (two with the same message mean that somebody copied it: approve neither before you know which is SignalR's).{named_here}",
             d.vault.name(),
             link.message,
-            error.action,
-            error.remedy(CONNECTION_APPROVER)
         );
         return Plan::say(Report::new(reason, &message).with_link(link));
     }
-    not_ready(failed(d, error, Side::Vault), link)
+    not_ready(failed(d, error, Service::KeyVault), link)
 }
 
 /// A failure after SignalR itself has said that the link is not functional.
 fn not_ready(plan: Plan, link: &Link) -> Plan {
-    plan.map_report(|mut report| {
-        report.ready = Ready::Is(Truth::False);
-        report.with_link(link)
-    })
+    plan.map_report(|report| report.with_link(link).not_ready())
 }

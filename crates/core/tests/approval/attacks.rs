@@ -3,6 +3,7 @@
 
 use signalr_private_link_core::Reason;
 use signalr_private_link_core::desired::{ApprovalMode, DeletionPolicy, ManagementPolicy};
+use signalr_private_link_core::marker::Marker;
 use signalr_private_link_core::observed::{ConnectionState, Provisioning};
 use signalr_private_link_core::policy::OnUnconfirmed;
 use signalr_private_link_core::resource_id::{ConnectionId, EndpointId};
@@ -171,12 +172,18 @@ fn t2_copies_that_are_not_equal_do_not_count() {
         passes(&mut alone, 5);
         assert_eq!((alone.approvals, alone.reason), (0, Some(Reason::WaitingForConnection)), "{text:?}");
         safe(&alone);
-        // Beside our own: ours is approved, and stays so.
+        // Beside our own: ours is approved, and stays so; unless the text ends in our marker, for only who
+        // has seen our request can know that.
         let mut beside = listed();
         beside.stranger(&text, MICROSOFT);
         beside.quiesce();
         safe(&beside);
-        assert_eq!(beside.ours().unwrap().wire.state, ConnectionState::Approved, "{text:?}");
+        let copied = Marker::parse(&text).is_some();
+        let (state, reason) = match copied {
+            true => (ConnectionState::Pending, Reason::ApprovalAmbiguous),
+            false => (ConnectionState::Approved, Reason::Approved),
+        };
+        assert_eq!((beside.ours().unwrap().wire.state, beside.reason), (state, Some(reason)), "{text:?}");
         let stranger = beside.vault.iter().find(|e| e.opener == Opener::Stranger).unwrap();
         assert_eq!(stranger.wire.state, ConnectionState::Pending);
     }
@@ -358,10 +365,94 @@ fn once_the_owner_turned_the_copy_down_our_own_is_approved_and_stays_so() {
         let copy = world.copy();
         passes(&mut world, 3);
         assert_eq!(world.reason, Some(Reason::ApprovalAmbiguous));
+        // While the copy carries our marker nobody can tell which of the two SignalR opened.
         world.owner_decides(copy, state, None);
+        passes(&mut world, 3);
+        assert_eq!((world.approvals, world.reason), (0, Some(Reason::ApprovalAmbiguous)));
+        world.owner_decides(copy, state, Some("not ours"));
         world.quiesce();
         safe(&world);
         assert_eq!((world.approvals, world.revocations, world.reason), (1, 0, Some(Reason::Approved)));
+        // The same where the copy is removed.
+        let mut world = listed();
+        world.copy();
+        passes(&mut world, 3);
+        world.vault.retain(|e| e.opener != Opener::Stranger);
+        world.quiesce();
+        safe(&world);
+        assert_eq!((world.approvals, world.revocations, world.reason), (1, 0, Some(Reason::Approved)));
+    }
+}
+
+/// D2 of the review: the owner turned ours down, SignalR does not know yet, and a copy is pending.
+#[test]
+fn a_copy_beside_our_own_request_that_was_turned_down_is_never_approved() {
+    for state in [ConnectionState::Rejected, ConnectionState::Disconnected] {
+        for text in [None, Some("no")] {
+            for (seen, restart) in [(0, false), (1, false), (2, false), (2, true)] {
+                let mut world = listed();
+                passes(&mut world, seen);
+                let ours = world.vault.iter().position(|e| e.opener != Opener::Stranger).unwrap();
+                world.copy();
+                world.owner_decides(ours, state, text);
+                if restart {
+                    world.restart();
+                }
+                for _ in 0..4 {
+                    world.pass();
+                    world.advance(31);
+                }
+                // Only who never saw ours, and finds nothing of it, cannot know.
+                let unseen = seen == 0 && text.is_some();
+                if !unseen {
+                    assert_eq!(world.approvals, 0, "{state:?} {text:?} {seen} {restart}: {}", world.message);
+                }
+                world.quiesce();
+                safe(&world);
+            }
+        }
+    }
+}
+
+/// A doomed approval: what M7 would take back in the next pass is not made.
+#[test]
+fn a_twin_in_any_state_stops_the_approval() {
+    use ConnectionState::{Approved, Disconnected, Pending, Rejected, Timeout, Unknown};
+    for state in [Pending, Approved, Rejected, Disconnected, Timeout, Unknown] {
+        let mut world = listed();
+        let copy = world.copy();
+        world.vault[copy].wire.state = state;
+        passes(&mut world, 5);
+        assert_eq!((world.approvals, world.revocations), (0, 0), "{state:?}: {}", world.message);
+        safe(&world);
+    }
+}
+
+#[test]
+fn a_request_that_replaces_the_one_seen_before_is_not_approved() {
+    let goings: [fn(&mut World); 2] = [
+        |w| w.vault.retain(|e| e.opener == Opener::Stranger),
+        |w| {
+            w.vault
+                .iter_mut()
+                .filter(|e| e.opener != Opener::Stranger)
+                .for_each(|e| e.wire.description = "edited".into())
+        },
+    ];
+    for going in goings {
+        let mut world = listed();
+        world.pass();
+        world.copy();
+        going(&mut world);
+        world.request_listed = false;
+        world.advance(31);
+        for _ in 0..3 {
+            world.pass();
+            world.advance(31);
+        }
+        assert_eq!((world.approvals, world.reason), (0, Some(Reason::ApprovalAmbiguous)), "{}", world.message);
+        assert!(world.message.contains("may be a copy"), "{}", world.message);
+        safe(&world);
     }
 }
 
@@ -451,10 +542,13 @@ fn odd_connections_are_never_approved() {
         change(&mut world);
         passes(&mut world, 5);
         assert_eq!(world.approvals, 0);
-        assert_eq!(world.reason, Some(Reason::WaitingForConnection), "{}", world.message);
+        // M3: nobody can tell where a request without an endpoint comes from.
+        let bare = world.vault[0].wire.endpoint.is_none();
+        let expected = |reason| if bare { Reason::ApprovalDenied } else { reason };
+        assert_eq!(world.reason, Some(expected(Reason::WaitingForConnection)), "{}", world.message);
         world.advance(1000);
         world.pass();
-        assert_eq!(world.reason, Some(Reason::ConnectionNotFound), "{}", world.message);
+        assert_eq!(world.reason, Some(expected(Reason::ConnectionNotFound)), "{}", world.message);
         safe(&world);
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod attacks;
+mod consistent;
 mod interleavings;
 mod model;
 mod twins;

@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use signalr_private_link_core::action::{Action, Decision};
-use signalr_private_link_core::approval::{self, LastLook, Match, still_authorised};
+use signalr_private_link_core::approval::{self, LastLook, still_authorised};
 use signalr_private_link_core::desired::{
-    AdoptionPolicy, ApprovalMode, DeletionPolicy, Desired, Limits, ManagementPolicy, ObjectIdentity, Remembered,
+    AdoptionPolicy, ApprovalMode, DeletionPolicy, Desired, ManagementPolicy, ObjectIdentity, Remembered,
 };
-use signalr_private_link_core::failure::{ArmError, Failure, Outcome};
+use signalr_private_link_core::failure::{ArmError, Failure};
 use signalr_private_link_core::marker::{
     ApprovalRecord, Marker, NO_ENDPOINT, NONCE_LENGTH, Nonce, Verdict, endpoint_hash,
 };
+use signalr_private_link_core::memory::Learned;
 use signalr_private_link_core::observed::{
     Connection, ConnectionState, Connections, Link, Links, Memory, Observed, Permissions, Provisioning, Read, Reading,
     Sighting,
@@ -25,7 +26,7 @@ use signalr_private_link_core::observed::{
 use signalr_private_link_core::policy::{OnUnconfirmed, Policy, Requirement};
 use signalr_private_link_core::report::{Fact, Ready, Report, Truth};
 use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, LinkId, SignalRId, VaultId};
-use signalr_private_link_core::{Next, Plan, Reason, conclude, plan};
+use signalr_private_link_core::{Limits, Next, Outcome, Plan, Reason, conclude, plan};
 
 pub const UID: &str = "0d9c1f6e-4a52-4a0e-9a3f-1c2b3a4d5e6f";
 pub const WORDS: &str = "please approve";
@@ -130,15 +131,12 @@ struct Waiting {
     permissions: Permissions,
 }
 
-/// The process's memory, as the shell keeps it.
+/// The process, with what it has learned as the shell keeps it.
 #[derive(Debug, Clone, Default)]
 struct Process {
-    sighting: Option<(Sighting, Timestamp, bool)>,
-    confirmed: Option<Nonce>,
-    deleting_since: Option<Timestamp>,
-    refused_since: Option<Timestamp>,
-    revocation_tried: bool,
-    fence_waived: bool,
+    learned: Learned,
+    /// Whether the list that was the first to show the sighting showed it alone.
+    first_alone: bool,
     /// Whether the list that the waiting decision rests on showed the match alone.
     alone: bool,
     /// The list that the waiting decision rests on.
@@ -230,7 +228,7 @@ impl World {
             link: LinkId::new(&signalr, "kv-pe").unwrap(),
             vault: VaultId::parse(VAULT).unwrap(),
             group_id: "vault".into(),
-            words: WORDS.into(),
+            request_text: WORDS.into(),
             mode: ApprovalMode::Automatic,
             approval_timeout: Duration::from_secs(86_400),
             management: ManagementPolicy::Manage,
@@ -422,20 +420,12 @@ impl World {
         let Some(object) = &self.object else { return };
         self.passes += 1;
         if object.deleting {
-            self.process.deleting_since.get_or_insert(self.now);
+            let moment = self.moment();
+            self.process.learned.see_deletion(moment);
         }
         let desired = object.clone();
-        let since = |at: Timestamp, now: Timestamp| Duration::try_from(now.duration_since(at)).unwrap_or_default();
-        let mut observed = Observed {
-            memory: Memory {
-                confirmed: self.process.confirmed.clone(),
-                revocation_tried: self.process.revocation_tried,
-                deleting_for: self.process.deleting_since.map(|at| since(at, self.now)),
-                fence_waived: self.process.fence_waived,
-                ..Memory::default()
-            },
-            ..Observed::default()
-        };
+        let mut observed =
+            Observed { memory: self.process.learned.recall(&Limits::REAL, self.moment()), ..Observed::default() };
         let (mut link, mut permissions) = (None, Permissions::default());
         for _ in 0..10 {
             let read = match plan(&desired, &observed, self.now) {
@@ -451,25 +441,18 @@ impl World {
                 return;
             }
             match read {
-                Read::Operation => observed.operation = Reading::Failed(error(Failure::Transient)),
+                Read::Operation => observed.operation = Reading::Failed(error(Failure::Transient(None))),
                 Read::Links => {
                     link = self.link_as_read();
-                    use ConnectionState::{Disconnected, Rejected};
-                    let refused = link.as_ref().is_some_and(|l| matches!(l.connection, Rejected | Disconnected));
-                    self.process.refused_since = self.process.refused_since.or(Some(self.now)).filter(|_| refused);
-                    observed.memory.refused_for = self.process.refused_since.map(|at| since(at, self.now));
-                    if let Some(link) = link.as_ref().filter(|l| l.connection == ConnectionState::Approved)
-                        && let Some(marker) = Marker::parse(&link.message).filter(|m| m.uid == UID)
-                    {
-                        self.process.confirmed = Some(marker.nonce);
-                    }
                     observed.links =
                         Reading::Known(Links { links: link.clone().into_iter().collect(), date: Some(self.now) });
+                    let moment = self.moment();
+                    self.process.learned.learn_links(&desired, &observed.links, moment);
+                    observed.memory = self.process.learned.recall(&Limits::REAL, moment);
                 }
                 Read::Connections => {
-                    let vault = self.vault_as_read(link.as_ref());
-                    observed.memory.sighting = self.sight(&desired, link.as_ref(), &vault);
-                    observed.connections = Reading::Known(vault);
+                    observed.connections = Reading::Known(self.vault_as_read(link.as_ref()));
+                    self.learn_connections(&desired, &mut observed);
                 }
                 Read::Replicas => {
                     let off = self.off == Some(Rule::M5Replicas);
@@ -525,38 +508,39 @@ impl World {
         Connections { connections, date: Some(self.now) }
     }
 
-    /// As the shell remembers the first of the two lists.
-    fn sight(&mut self, desired: &Desired, link: Option<&Link>, vault: &Connections) -> Option<Sighting> {
-        let link = link.filter(|link| link.provisioning == Provisioning::Succeeded)?;
-        let own = Marker::parse(&link.message).filter(|m| m.uid == UID);
-        let Match::One(connection, endpoint) = approval::find(desired, link, own.as_ref(), vault) else {
-            self.process.sighting = None;
-            return None;
-        };
-        let seen = Sighting {
-            connection: connection.id.clone(),
-            endpoint: endpoint.clone(),
-            message: link.message.clone(),
-            at: self.now,
-            age: Duration::ZERO,
-        };
-        if self.off == Some(Rule::M5SecondList) {
-            return Some(Sighting { age: Duration::from_secs(3600), ..seen });
+    /// The approval that waits for its last look, and what the decision remembered.
+    pub fn waiting_approval(&self) -> Option<(Decision, Memory)> {
+        let waiting = self.process.waiting.as_ref()?;
+        match &waiting.plan.action {
+            Some(Action::Decide(decision)) if decision.verdict == Verdict::Approved => {
+                Some(((**decision).clone(), self.process.learned.recall(&Limits::REAL, self.moment())))
+            }
+            _ => None,
         }
-        match &self.process.sighting {
-            Some((first, at, alone))
-                if first.connection == seen.connection
-                    && first.endpoint == seen.endpoint
-                    && first.message == seen.message =>
-            {
-                let age = Duration::try_from(self.now.duration_since(*at)).unwrap_or_default();
-                self.process.alone &= *alone;
-                Some(Sighting { age, ..first.clone() })
-            }
-            _ => {
-                self.process.sighting = Some((seen, self.now, self.process.alone));
-                None
-            }
+    }
+
+    /// The moment on a clock that began long before.
+    fn moment(&self) -> Duration {
+        Duration::try_from(self.now.duration_since(Timestamp::UNIX_EPOCH)).unwrap()
+    }
+
+    /// Learns as the shipped shell does; with the second list of M5 switched off the first one counts as both.
+    fn learn_connections(&mut self, desired: &Desired, observed: &mut Observed) {
+        let moment = self.moment();
+        let alone = self.process.alone;
+        let (links, vault) = (&observed.links, &observed.connections);
+        self.process.learned.learn_connections(desired, links, vault, (moment, moment), self.now);
+        observed.memory = self.process.learned.recall(&Limits::REAL, moment);
+        match &observed.memory.sighting {
+            Some(_) => self.process.alone &= self.process.first_alone,
+            None => self.process.first_alone = alone,
+        }
+        if self.off == Some(Rule::M5SecondList) {
+            observed.memory.sighting = self
+                .process
+                .learned
+                .first_sighting()
+                .map(|first| Sighting { age: Duration::from_secs(3600), ..first.clone() });
         }
     }
 
@@ -585,7 +569,7 @@ impl World {
             )
         });
         let applied = match &action {
-            Action::AddFinalizer | Action::RemoveFinalizer => self.kubernetes(&desired, &action, &plan),
+            Action::AddFinalizer | Action::RemoveFinalizer { .. } => self.kubernetes(&desired, &action, &plan),
             Action::PutLink { .. } => self.put(&desired, fate),
             Action::DeleteLink { message, waives_fence } => self.delete(&desired, message, *waives_fence, fate),
             Action::Decide(decision) => {
@@ -599,7 +583,7 @@ impl World {
         }
         let outcome = match (applied, fate) {
             (Outcome::Applied(_), Fate::AnswerLost) | (_, Fate::NotApplied) => {
-                Outcome::Unknown(error(Failure::Transient))
+                Outcome::Unknown(error(Failure::Transient(None)))
             }
             (outcome, _) => outcome,
         };
@@ -610,7 +594,7 @@ impl World {
     }
 
     fn kubernetes(&mut self, desired: &Desired, action: &Action, plan: &Plan) -> Outcome {
-        let Some(object) = self.object.as_mut().filter(|o| desired.is_same_wish(o)) else {
+        let Some(object) = self.object.as_mut().filter(|o| desired.still_asks_the_same_as(o)) else {
             return Outcome::Changed("object".into());
         };
         match action {
@@ -624,12 +608,12 @@ impl World {
     }
 
     fn put(&mut self, desired: &Desired, fate: Fate) -> Outcome {
-        let same = self.object.as_ref().is_some_and(|o| desired.is_same_wish(o));
+        let same = self.object.as_ref().is_some_and(|o| desired.still_asks_the_same_as(o));
         if !same || self.link.is_some() {
             return Outcome::Changed("link".into());
         }
         if fate == Fate::NotApplied {
-            return Outcome::Unknown(error(Failure::Transient));
+            return Outcome::Unknown(error(Failure::Transient(None)));
         }
         self.incarnation += 1;
         let marker = Marker { uid: UID.into(), nonce: self.nonce_of(self.incarnation), tag: desired.tag() };
@@ -647,11 +631,11 @@ impl World {
     }
 
     fn delete(&mut self, desired: &Desired, message: &str, waives_fence: bool, fate: Fate) -> Outcome {
-        let same = self.object.as_ref().is_some_and(|o| desired.is_same_wish(o));
+        let same = self.object.as_ref().is_some_and(|o| desired.still_asks_the_same_as(o));
         if !same || self.link_message() != message {
             return Outcome::Changed("link".into());
         }
-        self.process.fence_waived |= waives_fence;
+        self.process.learned.begin_delete(waives_fence);
         if fate != Fate::NotApplied {
             self.remove_link();
         }
@@ -666,7 +650,7 @@ impl World {
         fate: Fate,
         swap: impl FnOnce(&mut Self),
     ) -> Outcome {
-        self.process.revocation_tried |= decision.verdict == Verdict::Revoked;
+        self.process.learned.begin_decision(decision.verdict == Verdict::Revoked);
         if decision.verdict == Verdict::Revoked && self.off == Some(Rule::M7) {
             return Outcome::Changed("M7 is off".into());
         }
@@ -693,13 +677,13 @@ impl World {
         let date = Timestamp::from_second(self.now.as_second()).unwrap();
         swap(self);
         let Some(at) = self.vault.iter().position(|e| e.wire.id == decision.connection) else {
-            return Outcome::NotApplied(error(Failure::Busy));
+            return Outcome::NotApplied(error(Failure::Busy(None)));
         };
         if self.vault[at].wire.etag != etag {
-            return Outcome::NotApplied(error(Failure::Busy));
+            return Outcome::NotApplied(error(Failure::Busy(None)));
         }
         if fate == Fate::NotApplied {
-            return Outcome::Unknown(error(Failure::Transient));
+            return Outcome::Unknown(error(Failure::Transient(None)));
         }
         let record = ApprovalRecord {
             at: date,
@@ -786,9 +770,13 @@ impl World {
                     let late = link.is_some_and(|link| link.connection != ConnectionState::Approved)
                         && self.now.duration_since(approved).as_secs() >= limit.min(3600);
                     let nonce_word = self.nonce_of(nonce);
-                    let copied = self.process.listed.iter().any(|c| {
-                        c.id != entry.wire.id && Marker::parse(&c.description).is_some_and(|m| m.nonce == nonce_word)
-                    });
+                    let seen = self.process.learned.recall(&Limits::REAL, self.moment()).candidate;
+                    let copied = seen.is_some_and(|(seen, id)| seen == nonce_word && id != entry.wire.id)
+                        || self
+                            .process
+                            .listed
+                            .iter()
+                            .any(|c| c.id != entry.wire.id && approval::is_bearer(c, UID, &nonce_word));
                     let leaving = self.object.as_ref().is_none_or(|o| o.deleting);
                     let other = entry.wire.endpoint != entry.approved_endpoint;
                     if !(late || copied || leaving || other || !current) {
@@ -807,7 +795,7 @@ impl World {
             return;
         }
         let (Some(report), Some(object)) = (&plan.report, &mut self.object) else { return };
-        if !desired.is_same_wish(object) {
+        if !desired.still_asks_the_same_as(object) {
             return;
         }
         self.reason = Some(report.reason);
@@ -857,11 +845,7 @@ fn remember(remembered: &mut Remembered, report: &Report, now: Timestamp) {
         Ready::Unchanged => remembered.ready,
     };
     if let Fact::Set(connection) = &report.connection {
-        remembered.connection = connection
-            .as_ref()
-            .and_then(|c| Some((ConnectionId::parse(&c.id).ok()?, EndpointId::parse(&c.endpoint).ok()?)));
-        remembered.connection_settled =
-            connection.as_ref().is_some_and(|c| c.state == "Approved" && c.provisioning == "Succeeded");
+        remembered.connection.clone_from(connection);
     }
     if let Fact::Set(approval) = &report.approval {
         remembered.approval = approval.clone();
@@ -889,5 +873,6 @@ pub fn error(failure: Failure) -> ArmError {
         action: "",
         scope: "".into(),
         caller: None,
+        correlation: None,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use signalr_private_link_core::desired::{
-    AdoptionPolicy, ApprovalMode, DeletionPolicy, Desired, Limits, ManagementPolicy, ObjectIdentity, Remembered,
+    AdoptionPolicy, ApprovalMode, DeletionPolicy, Desired, ManagementPolicy, ObjectIdentity, Remembered,
 };
 use signalr_private_link_core::failure::{ArmError, Failure};
 use signalr_private_link_core::marker::{ApprovalRecord, Marker, Nonce, Verdict, endpoint_hash, tag};
@@ -12,8 +12,9 @@ use signalr_private_link_core::observed::{
     Connection, ConnectionState, Connections, Link, Links, Observed, Permissions, Provisioning, Read, Reading, Sighting,
 };
 use signalr_private_link_core::policy::{OnUnconfirmed, Policy};
+use signalr_private_link_core::report::ConnectionFacts;
 use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, LinkId, SignalRId, VaultId};
-use signalr_private_link_core::{Next, Plan, plan};
+use signalr_private_link_core::{Limits, Next, Plan, plan};
 
 pub const UID: &str = "0d9c1f6e-4a52-4a0e-9a3f-1c2b3a4d5e6f";
 pub const SIGNALR: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/contoso/providers/Microsoft.SignalRService/signalR/contoso-signalr";
@@ -47,6 +48,7 @@ pub fn error(failure: Failure) -> ArmError {
         action: "Microsoft.Something/read",
         scope: SIGNALR.into(),
         caller: None,
+        correlation: None,
     }
 }
 
@@ -108,7 +110,7 @@ impl Scenario {
                 link: LinkId::new(&signalr, "kv-pe").unwrap(),
                 vault: VaultId::parse(VAULT).unwrap(),
                 group_id: "vault".into(),
-                words: "please approve".into(),
+                request_text: "please approve".into(),
                 mode: ApprovalMode::Manual,
                 approval_timeout: Duration::from_secs(86_400),
                 management: ManagementPolicy::Manage,
@@ -218,7 +220,7 @@ impl Scenario {
         let ours = self.vault_mut().connections[0].clone();
         self.observed.memory.sighting = Some(Sighting {
             connection: ours.id,
-            endpoint: ours.endpoint.unwrap(),
+            endpoint: ours.endpoint,
             message: ours.description,
             at: self.now,
             age: Duration::from_secs(seconds),
@@ -229,7 +231,7 @@ impl Scenario {
     /// The match is in status.
     pub fn recorded(mut self) -> Self {
         let ours = self.vault_mut().connections[0].clone();
-        self.desired.remembered.connection = Some((ours.id, ours.endpoint.unwrap()));
+        self.desired.remembered.connection = ConnectionFacts::of(&ours);
         self
     }
 

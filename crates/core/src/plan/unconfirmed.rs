@@ -1,0 +1,135 @@
+//! M7 in the life of an object: an approval of ours is watched until SignalR confirms it, and
+//! taken back where it must not stand. The duty outlives mode, management policy and policy.
+
+use jiff::Timestamp;
+
+use super::{Again, Needs, Plan};
+use crate::action::Action;
+use crate::approval::{self, RevocationCause, SeenLink, Unconfirmed};
+use crate::desired::{ApprovalFacts, Approver, Desired};
+use crate::marker::ApprovalRecord;
+use crate::message::duration;
+use crate::observed::{Connections, Link, Observed, Read, Reading};
+use crate::policy::OnUnconfirmed;
+use crate::reason::Reason;
+use crate::report::Report;
+
+const TAKEN_BACK: &str = "The operator takes its approval back: the connection becomes Rejected.";
+pub(super) const WAY_BACK: &str = "Nothing is approved automatically for this request again; to send a new one, set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value.";
+const HELD: &str =
+    "The policy says Hold: the connection stays approved. Check it on the vault's side, and reject it there.";
+const POLICY_UNREADABLE: &str = "The approval policies cannot be read, so the connection stays approved for now. Check it on the vault's side, and reject it there.";
+
+/// An approval of ours that must not stand, if there is one, whatever else is wrong. Nothing is read for an
+/// object without our finalizer, which never wrote anything, or where a complete list has shown that there
+/// is no approval of ours. A vault that cannot be read is told elsewhere.
+pub(super) fn watch(d: &Desired, o: &Observed, link: SeenLink<'_>) -> Needs<Option<Plan>> {
+    let nothing_stands = !d.finalizer || (o.memory.approval_ruled_out && o.connections == Reading::NotRead);
+    if nothing_stands {
+        return Ok(None);
+    }
+    let Ok(vault) = o.connections.or_read(Read::Connections)? else {
+        return Ok(None);
+    };
+    let overdue = overdue(d, o, link, vault)?;
+    Ok(overdue.map(|overdue| alarm(d, link.present(), vault, &overdue)))
+}
+
+/// The first approval of ours that must not stand. Namespace and policies are read only where
+/// there is an approval at all.
+pub(super) fn overdue<'a>(
+    d: &Desired,
+    o: &'a Observed,
+    link: SeenLink<'_>,
+    vault: &'a Connections,
+) -> Needs<Option<Unconfirmed<'a>>> {
+    if approval::approved_by_us(&d.object.uid, vault).next().is_none() {
+        return Ok(None);
+    }
+    let permissions = o.permissions.or_read(Read::Permissions)?.ok();
+    Ok(approval::m7_overdue(d, link, vault, permissions, &o.memory))
+}
+
+/// What is done and said about an approval that must not stand.
+fn alarm(d: &Desired, link: Option<&Link>, vault: &Connections, overdue: &Unconfirmed<'_>) -> Plan {
+    let why = explain(d, &overdue.why);
+    let report = |done: &str, revoked_at: Option<Timestamp>| {
+        let mut report = Report::new(Reason::ApprovalUnconfirmed, &format!("{why} {done}"));
+        if let Some(link) = link {
+            report = report.with_link(link);
+        }
+        if overdue.why == RevocationCause::LinkReplaced {
+            // Status is about the link that is there now.
+            return report;
+        }
+        let approval = ApprovalFacts { revoked_at, ..facts(d, &overdue.record) };
+        report.with_connection(overdue.connection).with_approval(approval)
+    };
+    match overdue.then {
+        Some(OnUnconfirmed::Revoke) => {}
+        Some(OnUnconfirmed::Hold) => return Plan::say(report(HELD, None)),
+        None => return Plan::say(report(POLICY_UNREADABLE, None)),
+    }
+    let of_this_link =
+        link.is_none_or(|link| link.marker_of(&overdue.record.uid).is_none_or(|m| overdue.record.is_of(&m)));
+    let recorded = d.remembered.approval.revoked_at.filter(|_| link.is_none_or(|link| was_revoked(d, link)));
+    if recorded.is_none() && of_this_link && vault.date.is_some() {
+        // That nothing is approved under this nonce again has to outlive the connection, which a
+        // stranger can remove, and a crash after the write: status says so first.
+        return Plan::say(report(TAKEN_BACK, vault.date)).again(Again::Now);
+    }
+    Plan::act(take_back(overdue, why.clone()), report(&format!("{TAKEN_BACK} {WAY_BACK}"), recorded)).again(Again::Now)
+}
+
+/// The revocation.
+pub(super) fn take_back(overdue: &Unconfirmed<'_>, why: String) -> Action {
+    Action::Decide(Box::new(approval::revoke(overdue, why)))
+}
+
+/// Why the approval must not stand, as a sentence.
+pub(super) fn explain(d: &Desired, why: &RevocationCause) -> String {
+    let vault = d.vault.name();
+    match why {
+        RevocationCause::EndpointChanged => {
+            format!("The connection on {vault} that the operator approved has another private endpoint now.")
+        }
+        RevocationCause::Twin => format!(
+            "Beside the connection on {vault} that the operator approved there is, or was, another one with this link's marker: one of them is a copy."
+        ),
+        RevocationCause::LinkReplaced => format!(
+            "The operator approved a connection on {vault} for an earlier incarnation of this link, which can never confirm it."
+        ),
+        RevocationCause::LinkGone(limit) => format!(
+            "{} after the operator approved a connection on {vault} for this link, the link does not exist.",
+            duration(*limit)
+        ),
+        RevocationCause::ObjectDeleted => format!(
+            "The object is deleted before SignalR confirmed the connection that the operator approved on {vault}."
+        ),
+        RevocationCause::TimedOut(limit) => format!(
+            "{} after the approval SignalR still reports Pending: what was approved may not be this link's request.",
+            duration(*limit)
+        ),
+        RevocationCause::TurnedDown => format!(
+            "The operator approved a connection on {vault}, but SignalR says that its own request was turned down: what was approved is not this link's request."
+        ),
+    }
+}
+
+/// What the operator's own record says of the approval.
+pub(super) fn facts(d: &Desired, record: &ApprovalRecord) -> ApprovalFacts {
+    ApprovalFacts {
+        approved_at: Some(record.at),
+        approved_by: Some(Approver::Operator),
+        revoked_at: None,
+        ..d.remembered.approval.clone()
+    }
+}
+
+/// Whether `status` remembers that an approval was taken back under this very link. The vault's
+/// own description says so too, as long as the connection is there; a hint that only forbids may
+/// be believed. Both times are ARM's.
+pub(super) fn was_revoked(d: &Desired, link: &Link) -> bool {
+    let newer = |revoked| link.created_at.is_some_and(|created| created > revoked);
+    d.remembered.approval.revoked_at.is_some_and(|revoked| !newer(revoked))
+}
