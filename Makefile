@@ -26,8 +26,10 @@ demo: prerequisites ## Shows the whole story in the terminal; KEEP=1 leaves it r
 	@KEEP=$(KEEP) target/debug/demo
 
 test: tools ## Runs all tests
-	cargo test --locked --workspace
+	@mkdir -p target
+	cargo test --locked --workspace 2>&1 | tee target/test.log
 	@tools/chart-test.sh
+	@tools/summary.sh target/test.log
 
 bench: prerequisites ## Measures calls, writes, memory and time (release build)
 	@tools/build.sh >/dev/null

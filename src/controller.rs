@@ -20,8 +20,8 @@ use crate::azure::ArmClient;
 use crate::health::Readiness;
 use crate::kubernetes::{self, Objects};
 use crate::metrics::Metrics;
-use crate::permissions::{self, Permissions};
-use crate::reconcile::{self, Clock, Jitter, Lanes, Memories, ObjectKey, Orphans, Outage, Turns};
+use crate::permissions::{self, PolicyWatch};
+use crate::reconcile::{self, Clock, Jitter, Lanes, Memories, NamespaceSlots, ObjectKey, Orphans, Outage};
 
 /// The watched type: an object that cannot be decoded does not stall the others.
 type Watched = DeserializeGuard<SignalRSharedPrivateLink>;
@@ -61,7 +61,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send + Sync 
     let (store, writer) = reflector::store::<Watched>();
     let seen_store = store.clone();
     let seen: reconcile::Seen = Arc::new(move |visit| seen(&seen_store, visit));
-    let watching = permissions::watch(Permissions {
+    let watching = permissions::watch(PolicyWatch {
         client: client.clone(),
         links: seen.clone(),
         link_changed: link_changed.clone(),
@@ -77,7 +77,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send + Sync 
         limits: Limits::paced(pace),
         clock,
         jitter,
-        turns: Turns::new(wake.clone(), usize::from(CONCURRENCY / 2)),
+        slots: NamespaceSlots::new(wake.clone(), usize::from(CONCURRENCY / 2)),
         lanes: Lanes::new(wake, pace),
         memories: Memories::default(),
         seen,
@@ -122,7 +122,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send + Sync 
         .with_config(Config::default().concurrency(CONCURRENCY))
         .reconcile_on(woken)
         .graceful_shutdown_on(shutdown)
-        .run(one, |_, _, _| Action::requeue(Duration::from_secs(60)), context)
+        .run(reconcile_object, |_, _, _| Action::requeue(Duration::from_secs(60)), context)
         .for_each(|result| async move {
             if let Err(error) = result {
                 tracing::debug!(%error, "controller stream error");
@@ -162,11 +162,14 @@ fn key(object: &Watched) -> ObjectKey {
     ObjectKey { namespace: reference.namespace.unwrap_or_default(), name: reference.name }
 }
 
-async fn one(object: Arc<Watched>, context: Arc<reconcile::Context>) -> Result<Action, std::convert::Infallible> {
+async fn reconcile_object(
+    object: Arc<Watched>,
+    context: Arc<reconcile::Context>,
+) -> Result<Action, std::convert::Infallible> {
     // The pass reads the object itself, also one that this version cannot read whole.
     let key = key(&object);
-    let Some(_turn) = context.turns.begin(&key) else {
-        return Ok(Action::requeue(reconcile::KEPT));
+    let Some(_slot) = context.slots.begin(&key) else {
+        return Ok(Action::requeue(reconcile::SLOT_RESERVED_FOR));
     };
     Ok(reconcile::pass(&context, &key).await.map_or_else(Action::await_change, Action::requeue))
 }

@@ -30,7 +30,7 @@ const GATHER: Duration = Duration::from_millis(300);
 const LEAST_GATHER: Duration = Duration::from_millis(100);
 
 /// What the watch over policies and namespaces needs.
-pub struct Permissions {
+pub struct PolicyWatch {
     /// Kubernetes.
     pub client: Client,
     /// The links that their own watch has seen.
@@ -65,7 +65,7 @@ fn version(policy: &StoredPolicy) -> Version {
 }
 
 /// Watches until the process ends.
-pub async fn watch(context: Permissions) {
+pub async fn watch(context: PolicyWatch) {
     let changed = context.link_changed.clone();
     let (policies, policy_events) = reflect::<StoredPolicy>(&context.client, "policies");
     let (namespaces, namespace_events) = reflect::<Namespace>(&context.client, "namespaces");
@@ -121,7 +121,7 @@ fn snapshot(policies: &Store<StoredPolicy>, namespaces: &Store<Namespace>) -> Sn
 
 /// Wakes the links that could be permitted, or not any more: all that ask, if a policy changed;
 /// else those in a namespace whose labels did.
-fn wake(context: &Permissions, before: &Snapshot, now: &Snapshot) {
+fn wake(context: &PolicyWatch, before: &Snapshot, now: &Snapshot) {
     let policies = before.policies != now.policies;
     (context.links)(&mut |link: &SignalRSharedPrivateLink| {
         let namespace = link.namespace().unwrap_or_default();
@@ -134,7 +134,7 @@ fn wake(context: &Permissions, before: &Snapshot, now: &Snapshot) {
 }
 
 /// Writes the status of every policy whose status is not what it should be.
-async fn say_all(context: &Permissions, policies: &Store<StoredPolicy>, unreadable: &mut Told, now: &Snapshot) {
+async fn say_all(context: &PolicyWatch, policies: &Store<StoredPolicy>, unreadable: &mut Told, now: &Snapshot) {
     let mut asking = Vec::new();
     (context.links)(&mut |link| {
         let desired = api::desired(link, Limits::REAL).ok();

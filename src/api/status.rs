@@ -52,11 +52,12 @@ pub fn render(
     let mut next = object.status.clone().unwrap_or_default();
     let said = conditions::find(&next.conditions, "Ready").filter(|c| c.status != "Unknown");
     let kept = report.ready == Ready::Unchanged && said.is_some();
+    // It was looked at, whatever came of it.
+    next.last_handled_reconcile_at = requested_reconcile(object).or(next.last_handled_reconcile_at);
     if kept && !as_told.ready_expired {
         return next;
     }
     next.observed_generation = object.metadata.generation;
-    next.last_handled_reconcile_at = requested_reconcile(object).or(next.last_handled_reconcile_at);
     if let Some(desired) = desired {
         next.resource_id = Some(desired.link.path().to_owned());
         next.signal_r_name = Some(desired.link.signalr().name().to_owned());

@@ -63,7 +63,6 @@ impl About {
             action: self.action,
             scope: self.scope.as_str().into(),
             caller: None,
-            correlation: None,
         }
     }
 }
@@ -273,6 +272,9 @@ impl ArmClient {
             message =
                 format!("{message} (Retry-After asks for {}, which is taken as {})", duration(asked), duration(closed));
         }
+        if let Some(id) = &correlation {
+            message.push_str(&format!(" (correlation id {id})"));
+        }
         let failure = Failure::classify(status, &code, closed);
         let mut fate = Fate::NotApplied;
         // A refusal (4xx) had no effect, whatever its code.
@@ -290,7 +292,6 @@ impl ArmClient {
             self.tokens.refuse(&token).await;
         }
         let mut error = about.error(failure, code, message);
-        error.correlation = correlation;
         if failure == Failure::Forbidden {
             error.caller = token.object_id();
         }

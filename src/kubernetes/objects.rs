@@ -50,7 +50,6 @@ impl KubeFailure {
             action: "",
             scope: "".into(),
             caller: None,
-            correlation: None,
         }
     }
 }

@@ -10,7 +10,7 @@ mod memory;
 mod observe;
 mod orphans;
 mod report;
-mod turns;
+mod slots;
 mod undecided;
 
 use std::panic::AssertUnwindSafe;
@@ -36,7 +36,7 @@ use crate::metrics::Metrics;
 pub use lanes::Lanes;
 pub use memory::Memories;
 pub use orphans::Orphans;
-pub use turns::{KEPT, Turns};
+pub use slots::{NamespaceSlots, SLOT_RESERVED_FOR};
 
 /// Which object: namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,7 +85,7 @@ pub struct Context {
     /// What the process remembers per object.
     pub memories: Memories,
     /// Who may begin a pass.
-    pub turns: Turns,
+    pub slots: NamespaceSlots,
     /// What the watch has seen.
     pub seen: Seen,
     /// Whether the watch sees all namespaces.

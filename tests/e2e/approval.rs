@@ -192,7 +192,7 @@ fn the_shipped_roles_grant_what_is_needed_and_nothing_else() {
         let identity = Config::preset().client_id;
         let said = message(&stage.until("kv-pe", "AuthorizationFailed").await);
         let command = format!(
-            "az role assignment create --assignee {identity} --role \"SignalR Shared Private Link Manager\" --scope {}",
+            "az role assignment create --assignee-object-id {identity} --assignee-principal-type ServicePrincipal --role \"SignalR Shared Private Link Manager\" --scope {}",
             azure::signalr(&stage.signalr)
         );
         assert!(said.contains(&command) && said.contains("sharedPrivateLinkResources/read"), "{said}");
@@ -202,7 +202,7 @@ fn the_shipped_roles_grant_what_is_needed_and_nothing_else() {
         let denied = stage.until("kv-pe", "ApprovalNotAuthorized").await;
         let said = message(&denied);
         let command = format!(
-            "az role assignment create --assignee {identity} --role \"Key Vault Private Endpoint Connection Approver\" --scope {vault}"
+            "az role assignment create --assignee-object-id {identity} --assignee-principal-type ServicePrincipal --role \"Key Vault Private Endpoint Connection Approver\" --scope {vault}"
         );
         assert!(said.contains(&command), "{said}");
         assert!(said.contains("Microsoft.KeyVault/vaults/privateEndpointConnections/read"), "{said}");

@@ -17,10 +17,10 @@ use tokio::time::Instant;
 
 use crate::calls::Calls;
 use crate::circumstances::Circumstances;
+use crate::classify::{bucket, effect, error, label, written_parent};
 use crate::fault::{Fault, RetryAfter};
 use crate::judge;
 use crate::stage::LINKS;
-use crate::wire::{bucket, effect, error, label, written_parent};
 
 /// Where requests to Azure go.
 pub const ENDPOINT: &str = "https://azure.test";
@@ -228,7 +228,7 @@ impl Boundary {
         self.travel().await;
         let answer = match fault {
             None => Ok(self.apply(side, &request)),
-            Some(fault) => self.clone().meet(fault, side, request.clone()).await,
+            Some(fault) => self.clone().apply_fault(fault, side, request.clone()).await,
         };
         self.travel().await;
         if side == Side::Azure {
@@ -253,7 +253,7 @@ impl Boundary {
                 Ok(Response::new(self.tell(watch)))
             }
             None | Some(Fault::Lagging | Fault::UnknownWords) => Ok(Response::new(self.tell(watch))),
-            Some(fault) => self.meet(fault, Side::Kubernetes, request).await.map(|answer| answer.map(whole)),
+            Some(fault) => self.apply_fault(fault, Side::Kubernetes, request).await.map(|answer| answer.map(whole)),
         }
     }
 }

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::boundary::Side;
 use crate::circumstances::Circumstances;
+use crate::classify::{Bucket, Effect};
 use crate::fault::Fault;
-use crate::wire::{Bucket, Effect};
 
 /// Which calls meet a fault.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -11,10 +11,10 @@ use testkit::scene::message;
 use crate::boundary::Boundary;
 use crate::circumstances::Circumstances;
 use crate::judge;
+use crate::matrix::paused;
 use crate::process::processes;
 use crate::scenarios::ONE;
 use crate::stage::{NAMESPACE, Stage};
-use crate::sweep::paused;
 
 /// How long the two may take to know.
 const SETTLED: Duration = Duration::from_secs(1800);

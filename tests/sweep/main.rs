@@ -6,25 +6,38 @@
 //!
 //! `SCENARIO=<name>` and `CALL=<n>` choose cells, `SHOW=1` prints what happened in them; `CROWDS=<n>` and
 //! `SEED=<n>` choose crowds.
+//!
+//! | Word | Here it is |
+//! |---|---|
+//! | scenario | a life that an object can have, and what must come of it |
+//! | row | a kind of fault, and which calls of which scenarios it strikes |
+//! | cell | one scenario with one call of it struck |
+//! | `Boundary` | what stands between the operator and both servers, and strikes calls |
+//! | `Judge` (`judge.rs`) | looks at each request with the truth about who opened what |
+//! | `Stage` | what people and Azure do, and what they see |
+//! | `Life` | one run of one scenario |
+//! | `matrix.rs` | runs rows over scenarios, and counts |
+//! | crowd | many objects under the whole controller, with any fault at any time |
+
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod apply_fault;
 mod boundary;
 mod calls;
 mod circumstances;
+mod classify;
 mod clusters;
 mod crowd;
 mod fault;
 mod judge;
+mod kubernetes_users;
 mod life;
-mod meet;
-mod people;
+mod matrix;
 mod process;
 mod rows;
 mod scenarios;
 mod stage;
-mod sweep;
 mod watching;
-mod wire;
 
 /// The fake API server is what the real one is: the same suite runs against that in `e2e`.
 #[tokio::test(start_paused = true)]

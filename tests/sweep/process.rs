@@ -19,7 +19,9 @@ use signalr_private_link_operator::controller::{self, Setup};
 use signalr_private_link_operator::health::Readiness;
 use signalr_private_link_operator::kubernetes::{Objects, deadline};
 use signalr_private_link_operator::metrics::Metrics;
-use signalr_private_link_operator::reconcile::{Context, Lanes, Memories, ObjectKey, Orphans, Outage, Seen, Turns};
+use signalr_private_link_operator::reconcile::{
+    Context, Lanes, Memories, NamespaceSlots, ObjectKey, Orphans, Outage, Seen,
+};
 use testkit::kube_client::connection;
 use tokio::sync::mpsc;
 use tower::Layer as _;
@@ -131,7 +133,7 @@ impl Process {
             limits: Limits::REAL,
             clock: if circumstances.clock_ahead { an_hour_ahead } else { azure_sim::clock::now },
             jitter: || 0.5,
-            turns: Turns::new(wake.clone(), 32),
+            slots: NamespaceSlots::new(wake.clone(), 32),
             lanes: Lanes::new(wake, 1.0),
             memories: Memories::default(),
             seen,

@@ -3,9 +3,9 @@
 use crate::boundary::Side;
 use crate::circumstances::{Circumstances, Watch};
 use crate::fault::{ABSURD, Fault, NULL, RetryAfter, SOON, TRUNCATED, refusal};
+use crate::matrix::{every, special, usual, whole};
 use crate::scenarios::{ONE, Scenario, automatic, manual, scenario};
 use crate::stage::Stage;
-use crate::sweep::{every, special, usual, whole};
 
 macro_rules! rows {
     ($($(#[$doc:meta])* $name:ident: $run:ident($($argument:expr),* $(,)?);)*) => {

@@ -148,13 +148,13 @@ impl Failure {
 
 /// A failed call: its class, and ARM's own words for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{doing}: {}{message}{}", with_colon(code), in_brackets(correlation.as_deref()))]
+#[error("{doing}: {}{message}", if code.is_empty() { String::new() } else { format!("{code}: ") })]
 pub struct ArmError {
     /// What decisions look at.
     pub failure: Failure,
     /// ARM's error code; empty where there is none.
     pub code: Box<str>,
-    /// ARM's message, or what the network said.
+    /// ARM's message with the id that Microsoft's support asks for, or what the network said.
     pub message: Box<str>,
     /// What was being done, as a phrase: `reading the links of contoso-signalr`.
     pub doing: Box<str>,
@@ -164,8 +164,6 @@ pub struct ArmError {
     pub scope: Box<str>,
     /// The object id of the identity that was refused, where its token tells.
     pub caller: Option<Box<str>>,
-    /// `x-ms-correlation-request-id`, or `x-ms-request-id`: what Microsoft's support asks for.
-    pub correlation: Option<Box<str>>,
 }
 
 /// The shipped role that grants what the operator does on a SignalR
@@ -174,14 +172,6 @@ pub const LINK_MANAGER: &str = "SignalR Shared Private Link Manager";
 /// The shipped role that grants what the operator does on a vault
 /// (`deploy/azure/roles/connection-approver.json`).
 pub const CONNECTION_APPROVER: &str = "Key Vault Private Endpoint Connection Approver";
-
-fn with_colon(code: &str) -> String {
-    if code.is_empty() { String::new() } else { format!("{code}: ") }
-}
-
-fn in_brackets(correlation: Option<&str>) -> String {
-    correlation.map(|id| format!(" (correlation id {id})")).unwrap_or_default()
-}
 
 impl ArmError {
     /// Which right is missing, as a phrase.

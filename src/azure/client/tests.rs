@@ -209,7 +209,8 @@ async fn a_refusal_by_another_tenant_costs_nobody_the_token() {
 /// Field 5 and S13: `Retry-After` counts on every answer, and zero is no licence to try at once.
 #[tokio::test(start_paused = true)]
 async fn whatever_asks_to_wait_is_waited_for_and_zero_counts_as_the_default() {
-    let asks: [(fn(&str) -> http::response::Builder, u64); 6] = [
+    type Answers = fn(&str) -> http::response::Builder;
+    let asks: [(Answers, u64); 6] = [
         (|_| http::Response::builder().status(429).header("retry-after", "0"), 10),
         (|_| http::Response::builder().status(429), 10),
         (

@@ -23,9 +23,9 @@ use crate::boundary::Boundary;
 use crate::calls::Strike;
 use crate::circumstances::Circumstances;
 use crate::judge;
+use crate::matrix::{panics, paused, quiet_panics, say};
 use crate::process::processes;
 use crate::stage::{self, LINKS, NAMESPACE, Stage};
-use crate::sweep::{panics, paused, quiet_panics, say};
 
 /// Another tenant's namespace.
 const OTHER: &str = "fabrikam";

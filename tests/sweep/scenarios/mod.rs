@@ -85,7 +85,7 @@ macro_rules! scenarios {
             $(
                 #[test]
                 fn $name() {
-                    $crate::sweep::in_peace(stringify!($name));
+                    $crate::matrix::in_peace(stringify!($name));
                 }
             )*
         }

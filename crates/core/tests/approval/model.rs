@@ -873,6 +873,5 @@ pub fn error(failure: Failure) -> ArmError {
         action: "",
         scope: "".into(),
         caller: None,
-        correlation: None,
     }
 }

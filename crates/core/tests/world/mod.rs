@@ -48,7 +48,6 @@ pub fn error(failure: Failure) -> ArmError {
         action: "Microsoft.Something/read",
         scope: SIGNALR.into(),
         caller: None,
-        correlation: None,
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::boundary::{Boundary, Side};
+use crate::classify::{answer, error};
 use crate::stage::{self, LINKS};
-use crate::wire::{answer, error};
 
 impl Boundary {
     /// The object as it was before its last change; nothing if it had none.

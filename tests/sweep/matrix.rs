@@ -11,11 +11,11 @@ use signalr_private_link_core::action::ActionKind;
 use signalr_private_link_operator::azure::CallKind;
 use strum::VariantArray as _;
 
+use crate::apply_fault::PANIC;
 use crate::calls::Strike;
 use crate::circumstances::Circumstances;
 use crate::fault::Fault;
 use crate::life::{Life, live};
-use crate::meet::PANIC;
 use crate::rows::ROWS;
 use crate::scenarios::{self, Scenario};
 

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::ObjectKey;
 
-/// How long a place is kept for an object that was woken: one that is gone meanwhile never comes.
-pub const KEPT: Duration = Duration::from_secs(2);
+/// How long a slot is reserved for an object that was woken: an object deleted in the meantime never claims its slot.
+pub const SLOT_RESERVED_FOR: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 struct Namespace {
@@ -33,6 +33,9 @@ impl Namespace {
             }
             return false;
         }
+        if self.known.remove(object) {
+            self.waiting.retain(|waiting| waiting != object);
+        }
         self.running += 1;
         true
     }
@@ -41,26 +44,26 @@ impl Namespace {
         self.running = self.running.saturating_sub(1);
         let next = self.waiting.pop_front()?;
         self.known.remove(&next);
-        self.kept.insert(next.clone(), Instant::now() + KEPT);
+        self.kept.insert(next.clone(), Instant::now() + SLOT_RESERVED_FOR);
         Some(next)
     }
 }
 
 /// Who may begin a pass.
 #[derive(Clone)]
-pub struct Turns {
+pub struct NamespaceSlots {
     most: usize,
     wake: mpsc::UnboundedSender<ObjectKey>,
     namespaces: Arc<Mutex<HashMap<String, Namespace>>>,
 }
 
 /// A pass that runs; its end wakes the next of its namespace.
-pub struct Turn {
-    turns: Turns,
+pub struct Slot {
+    slots: NamespaceSlots,
     namespace: String,
 }
 
-impl Turns {
+impl NamespaceSlots {
     /// At most `most` passes of one namespace at the same time; others are woken through `wake`.
     #[must_use]
     pub fn new(wake: mpsc::UnboundedSender<ObjectKey>, most: usize) -> Self {
@@ -77,20 +80,20 @@ impl Turns {
         result
     }
 
-    /// The turn of an object; `None` when its namespace has enough, and then it is woken later, or asks
-    /// again after [`KEPT`] in case that those before it are gone.
+    /// The slot of an object; `None` when its namespace has enough, and then it is woken later, or asks
+    /// again after [`SLOT_RESERVED_FOR`] in case that those before it are gone.
     #[must_use]
-    pub fn begin(&self, object: &ObjectKey) -> Option<Turn> {
+    pub fn begin(&self, object: &ObjectKey) -> Option<Slot> {
         let entered = self.with(&object.namespace, |namespace| namespace.enter(object, self.most));
-        entered.then(|| Turn { turns: self.clone(), namespace: object.namespace.clone() })
+        entered.then(|| Slot { slots: self.clone(), namespace: object.namespace.clone() })
     }
 }
 
-impl Drop for Turn {
+impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(next) = self.turns.with(&self.namespace, Namespace::leave) {
+        if let Some(next) = self.slots.with(&self.namespace, Namespace::leave) {
             // The receiver is gone only when the controller is.
-            let _ = self.turns.wake.send(next);
+            let _ = self.slots.wake.send(next);
         }
     }
 }
@@ -106,18 +109,18 @@ mod tests {
     #[test]
     fn a_flood_in_one_namespace_leaves_room_for_others() {
         let (wake, mut woken) = mpsc::unbounded_channel();
-        let turns = Turns::new(wake, 2);
-        let first = turns.begin(&key("flood", "1"));
-        let second = turns.begin(&key("flood", "2"));
+        let slots = NamespaceSlots::new(wake, 2);
+        let first = slots.begin(&key("flood", "1"));
+        let second = slots.begin(&key("flood", "2"));
         assert!(first.is_some() && second.is_some());
         for name in ["3", "4", "3"] {
-            assert!(turns.begin(&key("flood", name)).is_none());
+            assert!(slots.begin(&key("flood", name)).is_none());
         }
-        assert!(turns.begin(&key("quiet", "1")).is_some(), "another namespace is not delayed");
+        assert!(slots.begin(&key("quiet", "1")).is_some(), "another namespace is not delayed");
         drop(first);
         assert_eq!(woken.try_recv().ok(), Some(key("flood", "3")));
-        assert!(turns.begin(&key("flood", "5")).is_none(), "the place is kept for who was woken");
-        let third = turns.begin(&key("flood", "3"));
+        assert!(slots.begin(&key("flood", "5")).is_none(), "the place is kept for who was woken");
+        let third = slots.begin(&key("flood", "3"));
         assert!(third.is_some());
         drop(second);
         drop(third);
@@ -129,13 +132,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_place_kept_for_an_object_that_is_gone_is_given_away() {
         let (wake, mut woken) = mpsc::unbounded_channel();
-        let turns = Turns::new(wake, 1);
-        let first = turns.begin(&key("flood", "1"));
-        assert!(turns.begin(&key("flood", "gone")).is_none());
+        let slots = NamespaceSlots::new(wake, 1);
+        let first = slots.begin(&key("flood", "1"));
+        assert!(slots.begin(&key("flood", "gone")).is_none());
         drop(first);
         assert_eq!(woken.try_recv().ok(), Some(key("flood", "gone")));
-        assert!(turns.begin(&key("flood", "2")).is_none());
-        tokio::time::sleep(KEPT).await;
-        assert!(turns.begin(&key("flood", "3")).is_some());
+        assert!(slots.begin(&key("flood", "2")).is_none());
+        tokio::time::sleep(SLOT_RESERVED_FOR).await;
+        assert!(slots.begin(&key("flood", "3")).is_some());
     }
 }

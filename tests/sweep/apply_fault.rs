@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use crate::boundary::{Boundary, Broken, Side};
+use crate::classify::{answer, error, retry_after, unknown_words};
 use crate::fault::{BRIEF, Fault, OUTAGE};
 use crate::stage::LINKS;
-use crate::wire::{answer, error, retry_after, unknown_words};
 
 /// How late a late effect comes: within ARM's own limit of 60 s (assumption A1).
 const LATE: Duration = Duration::from_secs(55);
@@ -19,7 +19,7 @@ pub const PANIC: &str = "a fault of the test";
 
 impl Boundary {
     /// A call meets a fault.
-    pub async fn meet(
+    pub async fn apply_fault(
         self: Arc<Self>,
         fault: Fault,
         side: Side,
