@@ -1,23 +1,35 @@
 //! Sentences for people: in conditions, Events and errors.
 
-/// The most bytes that a message may have: Kubernetes refuses the note of a longer Event
-/// (kubernetes/kubernetes#98175).
+/// The most bytes that the note of an Event may have: Kubernetes refuses a longer one
+/// (kubernetes/kubernetes#98175). What ARM answers and what strangers wrote is cut to the same.
 pub const MAX_BYTES: usize = 1024;
+/// The most bytes of a condition's message: what ARM says, and beside it what to do about it.
+pub const MAX_REPORT_BYTES: usize = 2 * MAX_BYTES;
 
-/// Makes any text fit for a message: control characters escaped, at most [`MAX_BYTES`] bytes, cut between
-/// two characters. What ARM answers and what strangers wrote goes through here.
+/// Makes any text fit for people: control characters escaped, at most [`MAX_BYTES`] bytes, cut between
+/// two characters.
 #[must_use]
 pub fn safe(text: &str) -> String {
+    safe_within(text, MAX_BYTES)
+}
+
+/// The same for a whole condition's message: at most [`MAX_REPORT_BYTES`] bytes.
+#[must_use]
+pub fn safe_report(text: &str) -> String {
+    safe_within(text, MAX_REPORT_BYTES)
+}
+
+fn safe_within(text: &str, most: usize) -> String {
     const CUT: char = '…';
-    let mut out = String::with_capacity(text.len().min(MAX_BYTES));
+    let mut out = String::with_capacity(text.len().min(most));
     for c in text.chars() {
         if c.is_control() {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
-        if out.len() > MAX_BYTES {
-            let end = out.floor_char_boundary(MAX_BYTES - CUT.len_utf8());
+        if out.len() > most {
+            let end = out.floor_char_boundary(most - CUT.len_utf8());
             out.truncate(end);
             out.push(CUT);
             break;
@@ -65,6 +77,7 @@ mod tests {
             assert!(cut.ends_with('…'), "{long}");
         }
         assert_eq!(safe(&"x".repeat(MAX_BYTES)), "x".repeat(MAX_BYTES));
+        assert_eq!(safe_report(&"é".repeat(5000)).len(), MAX_REPORT_BYTES - 1);
         assert_eq!(safe(&"x".repeat(100)), "x".repeat(100));
     }
 

@@ -2,7 +2,7 @@
 
 use crate::backoff::Range;
 use crate::desired::{ApprovalFacts, Desired};
-use crate::message::safe;
+use crate::message::{safe, safe_report};
 use crate::observed::{Connection, Link};
 use crate::reason::{Progress, ReadyByReason, Reason, Wait};
 use crate::resource_id::{ConnectionId, EndpointId};
@@ -100,7 +100,7 @@ pub struct SideCondition {
 pub struct Report {
     /// Why.
     pub reason: Reason,
-    /// The sentences for people, at most 1,024 characters.
+    /// The sentences for people, at most 2,048 bytes.
     pub message: String,
     /// `Ready`.
     pub ready: Ready,
@@ -128,7 +128,7 @@ impl Report {
         };
         Self {
             reason,
-            message: safe(message),
+            message: safe_report(message),
             ready,
             provisioned: Fact::Keep,
             approved: Fact::Keep,

@@ -21,6 +21,14 @@ pub(super) fn failed(desired: &Desired, error: &ArmError, service: Service) -> P
     Plan::say(Report::new(reason, &message)).again(Again::failed(error.failure))
 }
 
+/// Which right is missing, unless ARM's own words say so: there is room for the command, or for saying it twice.
+fn needs(error: &ArmError, arm_says: &str) -> String {
+    let (arm_says, actions) = (arm_says.to_ascii_lowercase(), error.action.to_ascii_lowercase());
+    let mut named = actions.split([' ', '(', ')']).filter(|word| word.contains('/'));
+    let told = named.any(|action| arm_says.contains(action));
+    if told { String::new() } else { format!("It needs {}. ", error.missing_right()) }
+}
+
 fn explain(desired: &Desired, error: &ArmError, service: Service) -> (Reason, String) {
     use Service::{KeyVault, SignalR};
     let arm_says = sentence(&error.to_string());
@@ -87,8 +95,8 @@ fn explain(desired: &Desired, error: &ArmError, service: Service) -> (Reason, St
             Reason::AuthorizationFailed,
             "The operator's identity lacks a right on the SignalR:".to_owned(),
             format!(
-                "It needs {}. Grant it with: {} (the role is in deploy/azure/roles; an assignment takes up to ten minutes).",
-                error.missing_right(),
+                "{}Grant it with: {} (the role is in deploy/azure/roles; an assignment takes up to ten minutes).",
+                needs(error, &arm_says),
                 error.remedy(LINK_MANAGER)
             ),
         ),
@@ -96,8 +104,8 @@ fn explain(desired: &Desired, error: &ArmError, service: Service) -> (Reason, St
             Reason::ApprovalNotAuthorized,
             "The operator's identity lacks a right on the key vault:".to_owned(),
             format!(
-                "It needs {}. Grant it with: {} (the role is in deploy/azure/roles; an assignment takes up to ten minutes; the Microsoft.KeyVault provider must be registered on the endpoint's subscription).",
-                error.missing_right(),
+                "{}Grant it with: {} (the role is in deploy/azure/roles; an assignment takes up to ten minutes; the Microsoft.KeyVault provider must be registered on the endpoint's subscription).",
+                needs(error, &arm_says),
                 error.remedy(CONNECTION_APPROVER)
             ),
         ),

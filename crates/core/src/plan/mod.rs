@@ -24,7 +24,7 @@ use crate::desired::Desired;
 use crate::failure::{ArmError, Failure};
 use crate::limits::Limits;
 use crate::marker::Marker;
-use crate::message::{duration, safe, sentence};
+use crate::message::{duration, safe_report, sentence};
 use crate::observed::{Link, Links, Observed, Operation, OperationKind, Read};
 use crate::reason::Reason;
 use crate::report::Report;
@@ -144,7 +144,7 @@ fn withhold_writes_in_quarantine(observed: &Observed, plan: Plan) -> Plan {
                     "The operator has just started, and writes once no write of an earlier process can be under way. Next: {}",
                     report.message
                 );
-                Report { message: safe(&message), ..report }
+                Report { message: safe_report(&message), ..report }
             })
         }
         _ => plan,
