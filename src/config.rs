@@ -93,10 +93,10 @@ pub struct RunArgs {
     /// unless the cloud is Custom.
     #[arg(long, env = "PACE", default_value = "1.0", value_parser = pace)]
     pub pace: f64,
-    /// Where metrics are served; empty for nowhere.
+    /// Where metrics are served; 0 for nowhere.
     #[arg(long, env = "METRICS_ADDRESS", default_value = "[::]:8080", value_name = "ADDRESS", value_parser = address)]
     pub metrics_address: Address,
-    /// Where /livez and /readyz are served; empty for nowhere.
+    /// Where /livez and /readyz are served; 0 for nowhere.
     #[arg(long, env = "HEALTH_ADDRESS", default_value = "[::]:8081", value_name = "ADDRESS", value_parser = address)]
     pub health_address: Address,
     /// How logs are written.

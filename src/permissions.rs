@@ -152,7 +152,7 @@ async fn say_all(context: &PolicyWatch, policies: &Store<StoredPolicy>, unreadab
             }
             // What its status says cannot be read either, so it is remembered that it was told.
             Err(problem) => {
-                if unreadable.insert(policy.name_any(), version(&policy)) == Some(version(&policy)) {
+                if unreadable.get(&policy.name_any()) == Some(&version(&policy)) {
                     continue;
                 }
                 tracing::warn!(
@@ -165,6 +165,9 @@ async fn say_all(context: &PolicyWatch, policies: &Store<StoredPolicy>, unreadab
         };
         match objects.write_policy_status(&policy, &status).await {
             // Another version is on its way, and brings us here again.
+            Ok(()) if policy.0.is_err() => {
+                unreadable.insert(policy.name_any(), version(&policy));
+            }
             Ok(()) | Err(KubeFailure::Changed | KubeFailure::NotFound) => {}
             Err(error) => {
                 tracing::warn!(policy = policy.name_any(), %error, "the status of the policy could not be written");

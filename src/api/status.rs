@@ -78,6 +78,7 @@ pub fn render(
     if let Fact::Set(approval) = &report.approval {
         next.approval = approval_status(approval);
     }
+    let report = &said_before(report, &next.conditions);
     // A restart of the operator is no reason to hope again.
     let stalled = conditions::find(&next.conditions, "Stalled");
     let lasting = as_told.lasting || stalled.is_some_and(|c| c.reason == report.reason.as_str());
@@ -85,6 +86,21 @@ pub fn render(
     let before = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     keep_transition_times(&mut next.conditions, before, as_told.now);
     next
+}
+
+/// The report in the words of before, where they differ in nothing but the correlation id, which is another one
+/// with each call: a status that does not change at rest is not written.
+fn said_before(report: &Report, conditions: &[Condition]) -> Report {
+    let before = conditions::find(conditions, "Ready").filter(|c| c.reason == report.reason.as_str());
+    let same = before.filter(|c| without_correlation(&c.message) == without_correlation(&report.message));
+    Report { message: same.map_or_else(|| report.message.clone(), |c| c.message.clone()), ..report.clone() }
+}
+
+/// A message without the ids of calls.
+fn without_correlation(message: &str) -> String {
+    let mut parts = message.split("(correlation id ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |said, part| said + part.split_once(')').map_or("", |(_, rest)| rest))
 }
 
 /// A condition that flipped did so in this pass: `conditions::set` takes the system's time.
@@ -274,6 +290,16 @@ mod tests {
         assert_eq!(unknown.status.as_ref().unwrap().connection_state, None);
         assert_eq!(condition(&unknown, "Ready"), is("Unknown", "TransientError"));
         assert_eq!(condition(&unknown, "Reconciling"), is("True", "TransientError"));
+    }
+
+    #[test]
+    fn another_correlation_id_alone_changes_nothing() {
+        let denied = |id: &str| Report::new(Reason::AlreadyExists, &format!("403 (correlation id {id}). Grant it."));
+        let first = after(&object(), &denied("a"), false);
+        assert!(first.status.as_ref().unwrap().conditions[0].message.contains("id a)"));
+        assert_eq!(after(&first, &denied("b"), false).status, first.status);
+        let other = Report::new(Reason::AlreadyExists, "404 (correlation id b). Grant it.");
+        assert_ne!(after(&first, &other, false).status, first.status);
     }
 
     #[test]

@@ -289,7 +289,7 @@ impl ArmClient {
         }
         // Rights that come through a group are in the token, as of when it was issued (kubernetes#90351).
         if failure == Failure::Forbidden && token.may_lack_rights() {
-            self.tokens.refuse(&token).await;
+            self.tokens.outdated(&token);
         }
         let mut error = about.error(failure, code, message);
         if failure == Failure::Forbidden {

@@ -44,7 +44,9 @@ impl Scope {
     }
 
     pub(super) fn resource(id: &str, bucket: Bucket) -> Self {
-        Self::Resource(id.to_ascii_lowercase(), bucket)
+        let id = id.to_ascii_lowercase();
+        let parent = id.split_once("/sharedprivatelinkresources/").map(|(signalr, _)| signalr.to_owned());
+        Self::Resource(parent.unwrap_or(id), bucket)
     }
 }
 
@@ -78,9 +80,13 @@ impl Gates {
     pub(super) fn close(&self, scope: Scope, retry_after: Option<Duration>) -> Duration {
         let now = Instant::now();
         let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of those that opened long ago nothing is left to remember.
+        gates.retain(|_, gate| gate.until + LONGEST > now);
         let gate = gates.entry(scope).or_insert(Gate { until: now, unnamed: 0 });
         let wait = match retry_after.filter(|asked| !asked.is_zero()) {
             Some(asked) => asked.min(LONGEST),
+            // One of several that were on their way at the same time says nothing new.
+            None if gate.until > now => return gate.until - now,
             None => {
                 let wait = backoff::delay(DEFAULT, gate.unnamed, 0.0);
                 gate.unnamed = gate.unnamed.saturating_add(1);
@@ -121,6 +127,26 @@ mod tests {
         tokio::time::advance(Duration::from_secs(6)).await;
         assert_eq!(gates.closed(&[reads("S")]), None);
         assert_eq!(gates.close(reads("s"), Some(Duration::from_secs(99_999))), LONGEST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_of_refusals_counts_as_one() {
+        let gates = Gates::default();
+        for _ in 0..20 {
+            assert_eq!(gates.close(reads("s"), None), Duration::from_secs(10));
+        }
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(gates.close(reads("s"), None), Duration::from_secs(15));
+    }
+
+    #[test]
+    fn what_one_link_asks_for_its_signalr_asks_for() {
+        let scope = |id: &str| Scope::resource(id, Bucket::Writes);
+        assert_eq!(
+            scope("/s/signalR/a/sharedPrivateLinkResources/x"),
+            scope("/s/SIGNALR/a/sharedPrivateLinkResources/y")
+        );
+        assert_ne!(scope("/s/signalR/a"), scope("/s/signalR/b"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -96,6 +96,13 @@ struct Refresh {
     failure: Option<Failed>,
 }
 
+impl Refresh {
+    /// Whether the last request failed moments ago.
+    fn rests(&self) -> bool {
+        self.failure.as_ref().is_some_and(|failed| failed.not_before > Instant::now())
+    }
+}
+
 /// A request for a token that failed, and when the next one is made.
 struct Failed {
     why: String,
@@ -126,21 +133,17 @@ impl TokenSource {
             return Ok(token);
         }
         if let Some(token) = source.valid(DEADLINE) {
-            if let Ok(mut refresh) = source.refresh.clone().try_lock_owned() {
-                let source = source.clone();
-                tokio::spawn(async move {
-                    if let Err(why) = source.renew(&mut refresh).await {
-                        tracing::warn!(
-                            why,
-                            "the token for ARM could not be renewed; the one that is held is still valid"
-                        );
-                    }
-                });
-            }
+            source.renew_behind(None);
             return Ok(token);
         }
         let mut refresh = source.refresh.lock().await;
         source.renew(&mut refresh).await
+    }
+
+    /// Asks for another token than this one behind the caller's back, for rights may have been given since it was
+    /// issued. All others go on with it until then.
+    pub fn outdated(&self, token: &Token) {
+        self.0.renew_behind(Some(token));
     }
 
     /// Forgets a token that ARM refused, and the credential that keeps it.
@@ -165,16 +168,39 @@ impl Source {
         self.held().filter(|token| token.valid_for(at_least))
     }
 
+    /// Asks for a token while the held one is used, unless somebody does already, or failed to moments ago.
+    /// `outdated` is one that is not to be had again.
+    fn renew_behind(self: &Arc<Self>, outdated: Option<&Token>) {
+        let Ok(mut refresh) = self.refresh.clone().try_lock_owned() else { return };
+        let is_held = |token: &Token| self.held().is_some_and(|held| held.secret == token.secret);
+        if refresh.rests() || !outdated.is_none_or(is_held) {
+            return;
+        }
+        if outdated.is_some() {
+            // The credential keeps its tokens.
+            refresh.credential = None;
+        }
+        let source = self.clone();
+        tokio::spawn(async move {
+            if let Err(why) = source.ask(&mut refresh).await {
+                tracing::warn!(why, "the token for ARM could not be renewed; the one that is held is still valid");
+            }
+        });
+    }
+
     /// Asks for a token, unless somebody has since, or failed to moments ago.
     async fn renew(&self, refresh: &mut Refresh) -> Result<Token, String> {
         if let Some(token) = self.valid(RENEW_BEFORE) {
             return Ok(token);
         }
-        let failures = match &refresh.failure {
-            Some(failed) if failed.not_before > Instant::now() => return Err(failed.why.clone()),
-            Some(failed) => failed.in_a_row,
-            None => 0,
-        };
+        match &refresh.failure {
+            Some(failed) if refresh.rests() => Err(failed.why.clone()),
+            _ => self.ask(refresh).await,
+        }
+    }
+
+    async fn ask(&self, refresh: &mut Refresh) -> Result<Token, String> {
+        let failures = refresh.failure.as_ref().map_or(0, |failed| failed.in_a_row);
         match self.request(&mut refresh.credential).await {
             Ok(token) => {
                 refresh.failure = None;

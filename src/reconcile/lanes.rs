@@ -115,6 +115,7 @@ impl Lanes {
     pub fn rest_after_refusal(&self, signalr: &str, object: &ObjectKey) {
         let until = self.with(signalr, |lane| {
             lane.release(object);
+            lane.turn.take_if(|(who, _)| who == object);
             lane.refuse(self.pace)
         });
         self.wake_next(signalr.to_owned(), until);

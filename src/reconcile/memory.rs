@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::ResourceExt as _;
+use signalr_private_link_core::action::ActionKind;
 use signalr_private_link_core::memory::{Learned, Moment};
 use signalr_private_link_core::observed::{LateWrite, Memory};
 use signalr_private_link_core::resource_id::LinkId;
@@ -29,6 +30,8 @@ struct Entry {
     reason: Option<Reason>,
     reason_since: Instant,
     attempt: u32,
+    /// The effect of the last pass, if it had one.
+    acted: Option<ActionKind>,
 }
 
 impl Entry {
@@ -42,6 +45,7 @@ impl Entry {
             reason: None,
             reason_since: Instant::now(),
             attempt: 0,
+            acted: None,
         }
     }
 }
@@ -174,6 +178,13 @@ impl Memories {
             attempt
         });
         attempt.unwrap_or_default()
+    }
+
+    /// Records the effect of a pass; whether it is another one than that of the pass before. One that is repeated
+    /// has changed nothing.
+    pub fn record_effect(&self, key: &ObjectKey, action: Option<ActionKind>) -> bool {
+        let before = self.with(key, |e| std::mem::replace(&mut e.acted, action)).flatten();
+        action.is_some() && before != action
     }
 
     /// How long the object has had this reason, as far as this process told.

@@ -24,7 +24,8 @@ use signalr_private_link_core::backoff::{self, Range};
 use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::observed::{Connections, Links, Observed};
 use signalr_private_link_core::reason::Wait;
-use signalr_private_link_core::{Again, Limits, Next, Outcome, Plan, Report, conclude, plan};
+use signalr_private_link_core::report::Ready;
+use signalr_private_link_core::{Action, Again, Limits, Next, Outcome, Plan, Report, conclude, plan};
 
 use signalr_private_link_core::Reason;
 
@@ -127,7 +128,7 @@ impl Context {
     }
 }
 
-/// No object is looked at twice within this time, at pace 1, unless the first look was a step (R13).
+/// The least wait that a plan can ask for, at pace 1, unless the pass was a step (R13).
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How soon a pass that a panic ended is tried again.
 const AFTER_PANIC: Duration = Duration::from_secs(60);
@@ -180,7 +181,7 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
         Err(error) => return Some(undecided::report_unreadable_definition(context, key, &object, &error).await),
     };
     let (plan, observed) = plan_with_reads(context, key, &desired).await;
-    let acts = plan.action.is_some();
+    let acts = context.memories.record_effect(key, plan.action.as_ref().map(Action::kind));
     let Plan { report, again, .. } = carry_out(context, key, &object, &desired, plan).await;
     if again == Again::Never {
         context.forget(key, object.metadata.uid.as_deref());
@@ -281,7 +282,9 @@ async fn tell(
     let as_told = api::AsTold { ready_expired: said.ready_expired, lasting, now: (context.clock)() };
     match report::write_status(context, object, Some(desired), said.report, as_told).await {
         Ok(changed) => {
-            let attempt = context.memories.count_attempt(key, Some(reason));
+            // What left status as it was is no other reason: the one that is told goes on.
+            let told = (changed || said.report.ready != Ready::Unchanged).then_some(reason);
+            let attempt = context.memories.count_attempt(key, told);
             let look = Look { again, progressed: changed || said.acts };
             delay(context, desired, Some(said.report), look, attempt).unwrap_or(AFTER_PANIC)
         }

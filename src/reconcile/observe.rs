@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use signalr_private_link_core::ArmError;
 use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::observed::{
-    Connections, Link, Links, Observed, Operation, Permissions, Read, Reading, Rival,
+    Connections, Link, Links, Memory, Observed, Operation, Permissions, Read, Reading, Rival,
 };
 
 use super::{Context, ObjectKey};
@@ -90,7 +90,9 @@ pub(super) async fn read(context: &Context, key: &ObjectKey, desired: &Desired, 
             observed.permissions = permissions(context, &desired.object.namespace).await.into();
         }
     }
-    observed.memory = context.memories.recall(key, &context.limits);
+    // The fence is measured from before the reads: what they show may be as old as that (R7).
+    let Memory { deleting_for, quarantine, .. } = observed.memory;
+    observed.memory = Memory { deleting_for, quarantine, ..context.memories.recall(key, &context.limits) };
 }
 
 async fn operation(context: &Context, key: &ObjectKey) -> Reading<Operation> {

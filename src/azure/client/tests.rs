@@ -332,3 +332,20 @@ async fn a_token_endpoint_that_fails_is_left_alone_for_some_seconds_growing() {
     }
     assert!((8..20).contains(&asked.load(Ordering::Relaxed)), "{asked:?} in ten minutes");
 }
+
+/// A right that comes through a group is in the token: an old one is replaced, and used until then.
+#[tokio::test(start_paused = true)]
+async fn a_missing_right_renews_an_old_token_and_costs_nobody_the_one_that_is_held() {
+    let bench = Bench::new(Duration::from_secs(3), |_| http::Response::builder().status(403));
+    assert!(bench.read().await.is_err());
+    assert!(bench.read().await.is_err());
+    assert_eq!(bench.issued.load(Ordering::Relaxed), 1, "a young one is not");
+    tokio::time::advance(Duration::from_secs(16 * 60)).await;
+    for _ in 0..10 {
+        let begun = Instant::now();
+        assert!(bench.read().await.is_err());
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(bench.issued.load(Ordering::Relaxed), 2);
+}
