@@ -179,11 +179,13 @@ async fn put(
     })
 }
 
-/// S5, R12: a link is put again only where it is our own, failed, and does not work all the same.
+/// S5, R12: a link is put again only where it is our own, failed, does not work all the same, and was not
+/// turned down.
 fn may_replace(link: &Link, own: &Marker) -> bool {
     Marker::parse(&link.message).as_ref() == Some(own)
         && link.provisioning.has_failed()
         && link.connection != ConnectionState::Approved
+        && !link.connection.is_turned_down()
 }
 
 /// A write to the link that Azure did not accept, or whose outcome is not known.
@@ -234,7 +236,7 @@ async fn write_verdict(
     not_after: Instant,
 ) -> Result<Outcome, Stop> {
     let revokes = decision.verdict == Verdict::Revoked;
-    context.memories.learn(key, |learned, _| learned.begin_decision(revokes));
+    context.memories.learn(key, |learned, now| learned.begin_decision(revokes, now));
     let object = object_now(context, desired).await?;
     let permissions = match decision.verdict {
         Verdict::Approved => observe::permissions(context, &desired.object.namespace).await?,

@@ -46,6 +46,7 @@ pub struct Learned {
     failed_since: Option<Moment>,
     refused_since: Option<Moment>,
     revocation_tried: bool,
+    decided_at: Option<Moment>,
     confirmed: Vec<Nonce>,
     /// The first list that showed this only match, and when it had been read.
     sighting: Option<(Sighting, Moment)>,
@@ -97,7 +98,8 @@ impl Learned {
     }
 
     /// A decision is about to be sent: from now on there may be an approval of ours.
-    pub fn begin_decision(&mut self, revokes: bool) {
+    pub fn begin_decision(&mut self, revokes: bool, now: Moment) {
+        self.decided_at = Some(now);
         self.revocation_tried |= revokes;
         self.approval_ruled_out = false;
     }
@@ -107,6 +109,7 @@ impl Learned {
         self.accepted_at = Some(now);
         self.running_since = Some(now);
         self.failed = None;
+        self.failed_since = None;
     }
 
     /// An operation of ours ended badly, with these words of ARM's.
@@ -181,8 +184,9 @@ impl Learned {
         };
         self.vault_refused = false;
         self.vault_absent_since = None;
-        // Until then a process before this one may have an approval on its way (R7).
-        let alone = !self.inherited || begun > desired.limits.fence;
+        // Until then an approval of this process, or of one before it, may be on its way (R7).
+        let fence = desired.limits.fence;
+        let alone = (!self.inherited || begun > fence) && self.decided_at.is_none_or(|at| begun >= at + fence);
         let approved = approval::approved_by_us(&desired.object.uid, vault).next().is_some();
         self.approval_ruled_out = alone && !approved;
         let link = match links {

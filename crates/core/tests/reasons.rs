@@ -304,6 +304,30 @@ fn a_link_that_is_failed_beside_approved_is_told_and_never_touched() {
     }
 }
 
+#[test]
+fn a_link_that_is_failed_and_was_turned_down_is_not_put_again() {
+    for (state, reason) in [
+        (ConnectionState::Rejected, Reason::Rejected),
+        (ConnectionState::Disconnected, Reason::Disconnected),
+        (ConnectionState::Timeout, Reason::ConnectionTimedOut),
+    ] {
+        let mut failed = Scenario::new().provisioning("Failed").signalr_says(state);
+        failed.observed.memory.failed_for = Duration::from_secs(86_400);
+        expect(&failed, reason, "none");
+    }
+}
+
+/// Another object's link in the place of ours confirms nothing.
+#[test]
+fn an_approval_is_not_confirmed_by_somebody_elses_link() {
+    let mut replaced = approved_by_us(Provisioning::Succeeded).signalr_says(ConnectionState::Approved);
+    replaced.links_mut().links[0].message =
+        "x [k8s:11111111-1111-4111-8111-111111111111:abcdefghijklmnop:000000]".into();
+    replaced.vault_mut().date = Some(replaced.now + jiff::SignedDuration::from_hours(2));
+    replaced.desired.remembered.approval.revoked_at = Some(replaced.now);
+    expect(&replaced, Reason::ApprovalUnconfirmed, "revoke");
+}
+
 /// R11.
 #[test]
 fn the_absence_of_what_was_there_needs_two_reads() {

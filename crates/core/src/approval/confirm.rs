@@ -66,10 +66,12 @@ impl<'a> SeenLink<'a> {
     }
 }
 
-impl<'a> From<Option<&'a Link>> for SeenLink<'a> {
-    /// What a complete list shows.
-    fn from(link: Option<&'a Link>) -> Self {
-        link.map_or(Self::Absent, Self::Present)
+impl<'a> SeenLink<'a> {
+    /// What a complete list shows. One that carries another object's marker stands where ours was.
+    #[must_use]
+    pub fn listed(link: Option<&'a Link>, uid: &str) -> Self {
+        let ours = |link: &&Link| Marker::parse(&link.message).is_none_or(|marker| marker.uid == uid);
+        link.filter(ours).map_or(Self::Absent, Self::Present)
     }
 }
 
@@ -100,11 +102,11 @@ pub fn approved_by_us<'a>(uid: &str, vault: &'a Connections) -> impl Iterator<It
 
 /// Whether the link, as it reads now, confirms an approval under this object's uid and nonce.
 ///
-/// A link that carries no marker of this object's is not ours to judge: somebody may have edited
-/// the message of a link that works, so its own Approved is taken as a confirmation.
+/// A link without a marker is not ours to judge: somebody may have edited the message of a link that
+/// works, so its own Approved is taken as a confirmation. One with another object's marker says nothing.
 #[must_use]
 pub fn confirms(link: &Link, uid: &str, nonce: &Nonce) -> bool {
-    let same = Marker::parse(&link.message).is_none_or(|m| m.uid != uid || m.nonce == *nonce);
+    let same = Marker::parse(&link.message).is_none_or(|m| m.uid == uid && m.nonce == *nonce);
     same && link.connection == ConnectionState::Approved
 }
 

@@ -117,7 +117,8 @@ enum OwnApproval<'a> {
 /// Looks for an approval of ours before the link, or the object, goes. Not being able to look
 /// matters only where the operator may have approved something.
 fn find_unconfirmed_approval<'a>(d: &Desired, o: &'a Observed, link: Option<&Link>) -> Needs<OwnApproval<'a>> {
-    if link.is_some_and(|link| link.connection == ConnectionState::Approved) {
+    let seen = SeenLink::listed(link, &d.object.uid);
+    if seen.present().is_some_and(|link| link.connection == ConnectionState::Approved) {
         return Ok(OwnApproval::None);
     }
     let unreadable = |stop| if d.may_have_approved() { OwnApproval::Unreadable(stop) } else { OwnApproval::None };
@@ -129,7 +130,7 @@ fn find_unconfirmed_approval<'a>(d: &Desired, o: &'a Observed, link: Option<&Lin
         }
         Err(error) => return Ok(unreadable(Stop::Failed(error))),
     };
-    Ok(match unconfirmed::overdue(d, o, SeenLink::from(link), vault)? {
+    Ok(match unconfirmed::overdue(d, o, seen, vault)? {
         None => OwnApproval::None,
         Some(overdue) if overdue.then.is_none() => match &o.permissions {
             // What is to be done takes a policy, and none can be read.
@@ -196,7 +197,8 @@ fn leave(d: &Desired, o: &Observed) -> Needs<Plan> {
 
 /// Whether no approval of ours can be on its way: R7 holds for approvals too.
 fn confirmed_or_never_approved(d: &Desired, link: Option<&Link>) -> bool {
-    !d.may_have_approved() || link.is_some_and(|link| link.connection == ConnectionState::Approved)
+    let seen = SeenLink::listed(link, &d.object.uid).present();
+    !d.may_have_approved() || seen.is_some_and(|link| link.connection == ConnectionState::Approved)
 }
 
 /// The end of an object whose link is left alone; `alarm` tells what somebody has to look at.

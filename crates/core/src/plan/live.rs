@@ -55,8 +55,9 @@ fn present(d: &Desired, o: &Observed, links: &Links, link: &Link, now: Timestamp
     let marker = Marker::parse(&link.message);
     let own = marker.as_ref().filter(|m| m.uid == d.object.uid);
     let as_wanted = link.targets(&d.vault) && d.same_group(&link.group_id);
-    if link.connection != ConnectionState::Approved
-        && let Some(alarm) = unconfirmed::watch(d, o, SeenLink::Present(link))?
+    let seen = SeenLink::listed(Some(link), &d.object.uid);
+    if (link.connection != ConnectionState::Approved || seen == SeenLink::Absent)
+        && let Some(alarm) = unconfirmed::watch(d, o, seen)?
     {
         return Ok(alarm);
     }
@@ -105,6 +106,8 @@ fn by_state(case: &OwnLink<'_>) -> Needs<Plan> {
             );
             Ok(Plan::say(Report::new(Reason::OperationTimedOut, &message).with_link(link)))
         }
+        // That somebody turned it down is no failure to be repaired.
+        Provisioning::Failed | Provisioning::Canceled if link.connection.is_turned_down() => decided::refused(case),
         Provisioning::Failed | Provisioning::Canceled => Ok(operation_failed(case)),
         Provisioning::Succeeded => match link.connection {
             ConnectionState::Approved => approved(case),

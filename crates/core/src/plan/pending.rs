@@ -15,7 +15,7 @@ use crate::marker::Marker;
 use crate::message::{duration, shell};
 use crate::observed::{Connection, ConnectionState, Connections, Link, Observed, Read};
 use crate::reason::Reason;
-use crate::report::{ConnectionFacts, Fact, Report};
+use crate::report::{ConnectionFacts, Report};
 use crate::resource_id::ConnectionId;
 
 /// SignalR says Succeeded, and Pending or nothing that is known.
@@ -183,9 +183,8 @@ fn not_shown(case: &OwnLink<'_>, vault: &Connections) -> Plan {
         duration(d.limits.connection_missing),
         d.vault.name()
     );
-    let mut report = Report::new(Reason::ConnectionNotFound, &message).with_link(link);
-    report.connection = Fact::Set(None);
-    Plan::say(report)
+    // What status tells of the connection stays: if another one carries our message later, it is a copy (M5).
+    Plan::say(Report::new(Reason::ConnectionNotFound, &message).with_link(link))
 }
 
 fn ask_a_person(case: &OwnLink<'_>, request: &Request<'_>) -> Plan {

@@ -53,12 +53,14 @@ pub(super) fn overdue<'a>(
 /// What is done and said about an approval that must not stand.
 fn alarm(d: &Desired, link: Option<&Link>, vault: &Connections, overdue: &Unconfirmed<'_>) -> Plan {
     let why = explain(d, &overdue.why);
+    let of_this_link =
+        link.is_none_or(|link| link.marker_of(&overdue.record.uid).is_none_or(|m| overdue.record.is_of(&m)));
     let report = |done: &str, revoked_at: Option<Timestamp>| {
         let mut report = Report::new(Reason::ApprovalUnconfirmed, &format!("{why} {done}"));
         if let Some(link) = link {
             report = report.with_link(link);
         }
-        if overdue.why == RevocationCause::LinkReplaced {
+        if !of_this_link {
             // Status is about the link that is there now.
             return report;
         }
@@ -70,8 +72,6 @@ fn alarm(d: &Desired, link: Option<&Link>, vault: &Connections, overdue: &Unconf
         Some(OnUnconfirmed::Hold) => return Plan::say(report(HELD, None)),
         None => return Plan::say(report(POLICY_UNREADABLE, None)),
     }
-    let of_this_link =
-        link.is_none_or(|link| link.marker_of(&overdue.record.uid).is_none_or(|m| overdue.record.is_of(&m)));
     let recorded = d.remembered.approval.revoked_at.filter(|_| link.is_none_or(|link| was_revoked(d, link)));
     if recorded.is_none() && of_this_link && vault.date.is_some() {
         // That nothing is approved under this nonce again has to outlive the connection, which a

@@ -103,7 +103,7 @@ proptest! {
             let link = world.link.clone();
             let object = world.object.clone().unwrap();
             let overdue =
-                m7_overdue(&object, SeenLink::from(link.as_ref()), &vault, Some(&permissions), &observed);
+                m7_overdue(&object, SeenLink::listed(link.as_ref(), UID), &vault, Some(&permissions), &observed);
             prop_assert!(overdue.is_none(), "{:?}", overdue.map(|o| o.why));
             world.carry_out(crate::model::Fate::Well, |_| {});
             world.advance(31);

@@ -650,7 +650,8 @@ impl World {
         fate: Fate,
         swap: impl FnOnce(&mut Self),
     ) -> Outcome {
-        self.process.learned.begin_decision(decision.verdict == Verdict::Revoked);
+        let moment = self.moment();
+        self.process.learned.begin_decision(decision.verdict == Verdict::Revoked, moment);
         if decision.verdict == Verdict::Revoked && self.off == Some(Rule::M7) {
             return Outcome::Changed("M7 is off".into());
         }
