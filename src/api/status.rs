@@ -52,8 +52,11 @@ pub fn render(
     let mut next = object.status.clone().unwrap_or_default();
     let said = conditions::find(&next.conditions, "Ready").filter(|c| c.status != "Unknown");
     let kept = report.ready == Ready::Unchanged && said.is_some();
-    // It was looked at, whatever came of it.
-    next.last_handled_reconcile_at = requested_reconcile(object).or(next.last_handled_reconcile_at);
+    // It was looked at, whatever came of it; but True is not written once more without a read that shows it (S6).
+    let stays_true = said.is_some_and(|c| c.status == "True") && kept && !as_told.ready_expired;
+    if !stays_true {
+        next.last_handled_reconcile_at = requested_reconcile(object).or(next.last_handled_reconcile_at);
+    }
     if kept && !as_told.ready_expired {
         return next;
     }
