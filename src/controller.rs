@@ -194,7 +194,7 @@ mod tests {
         }
     }
 
-    /// L2 of the review: a right is missing, and the first list never comes.
+    /// A right is missing, and the first list never comes.
     #[tokio::test]
     async fn a_signal_ends_a_controller_that_may_not_list() {
         let forbidden = tower::service_fn(|_: http::Request<kube::client::Body>| async {

@@ -182,7 +182,6 @@ mod tests {
         assert_eq!(store(mixed), ["a", "b", "c"]);
     }
 
-    /// L1 of the review.
     #[test]
     fn a_first_list_that_breaks_off_leaves_no_ghosts_and_a_deletion_that_was_held_back_no_hole() {
         let broken = vec![(0, Event::Init), (0, Event::InitApply(object("ghost")))];
@@ -191,7 +190,6 @@ mod tests {
         assert_eq!(store([list(0, &["a"]), again, list(1, &["b"])].concat()), ["a", "b"]);
     }
 
-    /// L4 of the review.
     #[test]
     fn a_namespace_that_may_not_be_listed_holds_up_no_other() {
         let mut merge = Merge::<ConfigMap>::new(2);

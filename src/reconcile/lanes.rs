@@ -258,7 +258,7 @@ mod tests {
         assert!(woken.try_recv().is_err());
     }
 
-    /// H1 of the review: whoever is next finds somebody else's change under way.
+    /// Whoever is next finds somebody else's change under way.
     #[tokio::test(start_paused = true)]
     async fn whoever_is_next_and_finds_the_signalr_busy_does_not_wake_itself() {
         let (wake, mut woken) = mpsc::unbounded_channel();

@@ -25,9 +25,7 @@ use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::observed::{Connections, Links, Observed};
 use signalr_private_link_core::reason::Wait;
 use signalr_private_link_core::report::Ready;
-use signalr_private_link_core::{Action, Again, Limits, Next, Outcome, Plan, Report, conclude, plan};
-
-use signalr_private_link_core::Reason;
+use signalr_private_link_core::{Action, Again, Limits, Next, Outcome, Plan, Reason, Report, conclude, plan};
 
 use crate::api::{self, SignalRSharedPrivateLink};
 use crate::azure::{ArmClient, Shared};

@@ -175,7 +175,7 @@ async fn a_token_that_is_refused_when_it_is_new_is_told() {
     assert_eq!(bench.sent(), 1);
 }
 
-/// D11 of the review: another token would be refused alike.
+/// Another token would be refused alike.
 #[tokio::test(start_paused = true)]
 async fn an_arm_that_refuses_every_token_is_not_asked_with_one_after_the_other() {
     let bench = Bench::new(Duration::ZERO, |_| http::Response::builder().status(401));
@@ -186,7 +186,7 @@ async fn an_arm_that_refuses_every_token_is_not_asked_with_one_after_the_other()
     assert!(bench.issued.load(Ordering::Relaxed) <= 2, "{:?}", bench.issued);
 }
 
-/// Field 10: one vault of another tenant, whose 401 must not cost all others their token.
+/// One vault of another tenant, whose 401 must not cost all others their token.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_by_another_tenant_costs_nobody_the_token() {
     struct OtherTenant;
@@ -206,7 +206,7 @@ async fn a_refusal_by_another_tenant_costs_nobody_the_token() {
     assert_eq!(bench.issued.load(Ordering::Relaxed), 1);
 }
 
-/// Field 5 and S13: `Retry-After` counts on every answer, and zero is no licence to try at once.
+/// S13: `Retry-After` counts on every answer, and zero is no licence to try at once.
 #[tokio::test(start_paused = true)]
 async fn whatever_asks_to_wait_is_waited_for_and_zero_counts_as_the_default() {
     type Answers = fn(&str) -> http::response::Builder;

@@ -3,6 +3,7 @@
 
 use super::{Again, OwnLink, Plan, deletion};
 use crate::action::Action;
+use crate::backoff::{self, Range};
 use crate::desired::Desired;
 use crate::limits::Limits;
 use crate::observed::{Links, Observed};
@@ -55,13 +56,8 @@ pub(super) fn recreate(case: &OwnLink<'_>) -> Option<Plan> {
     Some(Plan::act(delete, Report::new(Reason::Deleting, &message).with_link(link)))
 }
 
-/// How long a PUT rests after so many operations in a row that Azure ended badly.
-pub(super) fn rest_after_failures(d: &Desired, count: u32) -> std::time::Duration {
-    let grown = d.limits.failed_rest.mul_f64(1.5f64.powi(i32::try_from(count.saturating_sub(1).min(16)).unwrap_or(16)));
-    grown.min(d.limits.operation)
-}
-
-/// What is left of that rest.
+/// How much longer a PUT rests after so many operations in a row that Azure ended badly.
 pub(super) fn rests(d: &Desired, count: u32, elapsed: std::time::Duration) -> Option<Again> {
-    Limits::left(rest_after_failures(d, count), elapsed).map(Again::After)
+    let range = Range { from: d.limits.failed_rest, to: d.limits.operation };
+    Limits::left(backoff::delay(range, count.saturating_sub(1), 0.0), elapsed).map(Again::After)
 }

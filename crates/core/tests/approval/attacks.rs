@@ -384,7 +384,7 @@ fn once_the_owner_turned_the_copy_down_our_own_is_approved_and_stays_so() {
     }
 }
 
-/// D2 of the review: the owner turned ours down, SignalR does not know yet, and a copy is pending.
+/// The owner turned ours down, SignalR does not know yet, and a copy is pending.
 #[test]
 fn a_copy_beside_our_own_request_that_was_turned_down_is_never_approved() {
     for state in [ConnectionState::Rejected, ConnectionState::Disconnected] {
