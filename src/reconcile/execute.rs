@@ -82,7 +82,14 @@ pub(super) async fn execute(
         Action::DeleteLink { message, waives_fence } => {
             delete(context, key, desired, message, *waives_fence, not_after).await
         }
-        Action::Decide(decision) => write_verdict(context, key, desired, decision, not_after).await,
+        Action::Decide(decision) => {
+            let result = write_verdict(context, key, desired, decision, not_after).await;
+            let tried = !matches!(result, Err(Stop::Changed(_)));
+            if tried && desired.force_finalize && decision.verdict == Verdict::Revoked {
+                context.memories.learn(key, |learned, _| learned.end_forced_revocation());
+            }
+            result
+        }
         Action::AddFinalizer | Action::RemoveFinalizer { .. } => Stop::because("not a write to Azure"),
     };
     result.unwrap_or_else(Outcome::from)
@@ -235,8 +242,7 @@ async fn write_verdict(
     decision: &Decision,
     not_after: Instant,
 ) -> Result<Outcome, Stop> {
-    let revokes = decision.verdict == Verdict::Revoked;
-    context.memories.learn(key, |learned, now| learned.begin_decision(revokes, now));
+    context.memories.learn(key, Learned::begin_decision);
     let object = object_now(context, desired).await?;
     let permissions = match decision.verdict {
         Verdict::Approved => observe::permissions(context, &desired.object.namespace).await?,

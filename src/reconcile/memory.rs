@@ -24,6 +24,8 @@ struct Entry {
     learned: Learned,
     /// An approval under this incarnation of the link was told of.
     audited: bool,
+    /// What somebody was last told to look at.
+    alarm: Option<String>,
     operation: Option<FollowedOperation>,
     /// A hash of generation and annotations: somebody may have asked to look at once.
     asked: u64,
@@ -40,6 +42,7 @@ impl Entry {
             uid,
             learned,
             audited: false,
+            alarm: None,
             operation: None,
             asked: 0,
             reason: None,
@@ -122,6 +125,12 @@ impl Memories {
     /// Marks an approval as told of; whether it was before.
     pub fn mark_audited(&self, key: &ObjectKey) -> bool {
         self.with(key, |e| std::mem::replace(&mut e.audited, true)).unwrap_or(true)
+    }
+
+    /// Notes what somebody has to look at, if anything; whether it is another thing than before.
+    pub fn note_alarm(&self, key: &ObjectKey, alarm: Option<&str>) -> bool {
+        self.with(key, |e| std::mem::replace(&mut e.alarm, alarm.map(str::to_owned)).as_deref() != alarm)
+            .unwrap_or(true)
     }
 
     /// The operation that is followed for the object.

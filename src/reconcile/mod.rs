@@ -209,9 +209,7 @@ async fn carry_out(
 ) -> Plan {
     let Some(action) = plan.action.clone() else {
         context.metrics.pass("none");
-        if let Some(alarm) = &plan.alarm {
-            report::alarm(context, object, alarm).await;
-        }
+        report::alarm(context, key, object, plan.alarm.as_deref()).await;
         return plan;
     };
     let label = action.label();
@@ -219,10 +217,9 @@ async fn carry_out(
     let outcome = execute::execute(context, key, object, desired, &action).await;
     tracing::info!(object = %key, action = label, outcome = ?Brief(&outcome), "action finished");
     report::audit(context, key, object, &action, &outcome).await;
-    if let (Some(alarm), Outcome::Applied(_)) = (&plan.alarm, &outcome) {
-        report::alarm(context, object, alarm).await;
-    }
-    conclude(desired, plan, &outcome)
+    let plan = conclude(desired, plan, &outcome);
+    report::alarm(context, key, object, plan.alarm.as_deref()).await;
+    plan
 }
 
 /// Whether the watch shows the object.

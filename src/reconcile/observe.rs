@@ -75,6 +75,7 @@ pub(super) async fn read(context: &Context, key: &ObjectKey, desired: &Desired, 
             }
             context.memories.learn(key, |learned, now| learned.learn_links(desired, &observed.links, now));
         }
+        Read::Link => observed.link = context.arm.get_link(&desired.link).await.map(|(link, _)| link).into(),
         Read::Connections => {
             let begun = context.memories.moment();
             observed.connections = connections(context, desired).await;

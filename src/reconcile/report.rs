@@ -151,8 +151,10 @@ impl Audit<'_> {
 }
 
 /// A finalizer was removed, or a link is Ready, although an approval of ours may be a stranger's: somebody
-/// has to look.
-pub(super) async fn alarm(context: &Context, object: &SignalRSharedPrivateLink, alarm: &str) {
+/// has to look. The same is told once.
+pub(super) async fn alarm(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLink, alarm: Option<&str>) {
+    let is_news = context.memories.note_alarm(key, alarm);
+    let Some(alarm) = alarm.filter(|_| is_news) else { return };
     tracing::error!(object = %path(object), uid = object.metadata.uid, alarm, "an approval of the operator's has to be looked at");
     context.metrics.unconfirmed_approval();
     publish(context, object, EventType::Warning, Reason::ApprovalUnconfirmed.as_str(), "Alarm", alarm).await;

@@ -37,7 +37,7 @@ async fn release(context: &Context, key: &ObjectKey, object: &SignalRSharedPriva
     }
     let approved = object.status.as_ref().and_then(|status| status.approval.as_ref());
     if approved.is_some_and(|approval| approval.approved_by.as_deref() == Some("Operator")) {
-        report::alarm(context, object, RELEASED_UNREAD).await;
+        report::alarm(context, key, object, Some(RELEASED_UNREAD)).await;
     }
     None
 }

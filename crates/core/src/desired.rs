@@ -110,6 +110,14 @@ pub struct Remembered {
     pub provisioned_since: Option<Timestamp>,
 }
 
+impl Remembered {
+    /// Whether there is something in status about a connection or its approval.
+    #[must_use]
+    pub fn tells_of_connection(&self) -> bool {
+        self.connection.is_some() || self.approval != ApprovalFacts::default()
+    }
+}
+
 /// What one object asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {

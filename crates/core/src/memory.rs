@@ -41,11 +41,12 @@ pub struct Learned {
     heard_at: Moment,
     signalr_absent_since: Option<Moment>,
     vault_absent_since: Option<Moment>,
-    others_running_since: Option<Moment>,
+    /// The other link of the SignalR on which Azure is at work, and since when.
+    other_running: Option<(String, Moment)>,
     running_since: Option<Moment>,
     failed_since: Option<Moment>,
     refused_since: Option<Moment>,
-    revocation_tried: bool,
+    forced_revocation_tried: bool,
     decided_at: Option<Moment>,
     confirmed: Vec<Nonce>,
     /// The first list that showed this only match, and when it had been read.
@@ -98,10 +99,14 @@ impl Learned {
     }
 
     /// A decision is about to be sent: from now on there may be an approval of ours.
-    pub fn begin_decision(&mut self, revokes: bool, now: Moment) {
+    pub fn begin_decision(&mut self, now: Moment) {
         self.decided_at = Some(now);
-        self.revocation_tried |= revokes;
         self.approval_ruled_out = false;
+    }
+
+    /// A forced end has tried to take an approval back, with whatever outcome.
+    pub fn end_forced_revocation(&mut self) {
+        self.forced_revocation_tried = true;
     }
 
     /// Azure accepted a PUT.
@@ -154,7 +159,10 @@ impl Learned {
         }
         let note = |since: &mut Option<Moment>, holds: bool| *since = holds.then(|| since.unwrap_or(now));
         let is = |predicate: fn(&Link) -> bool| link.is_some_and(predicate);
-        note(&mut self.others_running_since, links.running_beside(&desired.link).is_some());
+        let other = links.running_beside(&desired.link).map(|other| other.name.clone());
+        if other.as_ref() != self.other_running.as_ref().map(|(name, _)| name) {
+            self.other_running = other.map(|name| (name, now));
+        }
         note(&mut self.running_since, is(|l| l.provisioning.is_running()));
         note(&mut self.failed_since, is(|l| l.provisioning.has_failed()));
         note(&mut self.refused_since, is(|l| l.connection.is_turned_down()));
@@ -259,7 +267,7 @@ impl Learned {
             heard_ago: now.saturating_sub(self.heard_at),
             signalr_absent_for: since(self.signalr_absent_since),
             vault_absent_for: since(self.vault_absent_since),
-            others_running_for: since(self.others_running_since).unwrap_or_default(),
+            others_running_for: since(self.other_running.as_ref().map(|(_, at)| *at)).unwrap_or_default(),
             failed_operation: self.failed.as_ref().map(|(kind, words, at)| FailedOperation {
                 kind: *kind,
                 words: words.clone(),
@@ -270,7 +278,7 @@ impl Learned {
             failed_for: since(self.failed_since).unwrap_or_default(),
             refused_for: since(self.refused_since),
             confirmed: self.confirmed.clone(),
-            revocation_tried: self.revocation_tried,
+            forced_revocation_tried: self.forced_revocation_tried,
             appeared: self.appeared.clone(),
             shown: self.shown.clone(),
             vault_refused: self.vault_refused,

@@ -18,6 +18,8 @@ pub enum Read {
     Operation,
     /// All links of the SignalR.
     Links,
+    /// The link alone, by a single GET.
+    Link,
     /// All connections of the vault.
     Connections,
     /// The replicas of the SignalR.
@@ -361,7 +363,7 @@ pub struct Memory {
     pub vault_absent_for: Option<Duration>,
     /// How long the link has been in progress, as far as this process saw.
     pub running_for: Duration,
-    /// How long other links of the SignalR have been in progress, as far as this process saw.
+    /// How long the other link of the SignalR that is in progress has been so, as far as this process saw.
     pub others_running_for: Duration,
     /// The last operation of ours, if it failed and the link has not been seen well since.
     pub failed_operation: Option<FailedOperation>,
@@ -373,7 +375,7 @@ pub struct Memory {
     /// taken back (M7).
     pub confirmed: Vec<Nonce>,
     /// A forced finalization has already tried to take an approval back.
-    pub revocation_tried: bool,
+    pub forced_revocation_tried: bool,
     /// When each connection that carries our message was first seen, for people who have to tell
     /// copies apart.
     pub appeared: Vec<(ConnectionId, Timestamp)>,
@@ -395,6 +397,8 @@ pub struct Observed {
     pub operation_held: Option<OperationKind>,
     /// The links of the SignalR.
     pub links: Reading<Links>,
+    /// The link by a single GET, where that was asked for.
+    pub link: Reading<Option<Link>>,
     /// The connections of the vault.
     pub connections: Reading<Connections>,
     /// How many replicas the SignalR has.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::desired::Desired;
-use crate::resource_id::{EndpointId, SignalRId, VaultId};
+use crate::resource_id::EndpointId;
 
 /// What to do about an approval that SignalR never confirms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,13 +67,17 @@ impl Policy {
     /// Whether namespace, SignalR and vault are permitted together.
     #[must_use]
     pub fn permits(&self, desired: &Desired, labels: &[(String, String)]) -> bool {
-        let namespace = self.namespaces.contains(&desired.object.namespace)
+        self.permits_link(&desired.object.namespace, desired.link.signalr().key(), desired.vault.key(), labels)
+    }
+
+    /// The same for a namespace with these labels, and the ids of SignalR and vault in lower case.
+    #[must_use]
+    pub fn permits_link(&self, namespace: &str, signalr: &str, vault: &str, labels: &[(String, String)]) -> bool {
+        let namespace = self.namespaces.iter().any(|name| name == namespace)
             || self.selector.as_ref().is_some_and(|all| !all.is_empty() && all.iter().all(|one| one.holds(labels)));
-        let signalr: SignalRId = desired.link.signalr();
-        let vault: &VaultId = &desired.vault;
         namespace
-            && self.signalr.iter().any(|pattern| matches(pattern, signalr.key()))
-            && self.vaults.iter().any(|pattern| matches(pattern, vault.key()))
+            && self.signalr.iter().any(|pattern| matches(pattern, signalr))
+            && self.vaults.iter().any(|pattern| matches(pattern, vault))
     }
 
     /// Rule M3: whether the endpoint's subscription is one that the policy lists.

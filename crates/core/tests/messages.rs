@@ -169,6 +169,17 @@ fn situations() -> Vec<(&'static str, Scenario)> {
         ("approved by us, Updating", approved_by_us(Provisioning::InProgress("Updating".into()))),
         ("approved by us", approved_by_us(Provisioning::Succeeded)),
         ("approved by hand", Scenario::new().recorded().decided_by_hand(Approved)),
+        (
+            "approved by hand, never confirmed",
+            with(Scenario::new().recorded().decided_by_hand(Approved), |s| {
+                s.desired.remembered.approval.approved_at = Some(s.now);
+                s.now += jiff::SignedDuration::from_hours(25);
+            }),
+        ),
+        (
+            "matched, SignalR's state is not known",
+            Scenario::new().automatic().seen_before(30).recorded().signalr_says(ConnectionState::Unknown),
+        ),
         ("functional", approved_by_us(Provisioning::Succeeded).signalr_says(Approved)),
         ("functional, approved by hand", Scenario::new().recorded().decided_by_hand(Approved).signalr_says(Approved)),
         ("not confirmed", overdue()),

@@ -1,6 +1,9 @@
 //! There is no link of this name on the SignalR: who creates it, and when.
 
+use jiff::Timestamp;
+
 use super::failed::{Service, failed};
+use super::live::present;
 use super::recreate::{busy, rests, stuck_beside};
 use super::{Again, Needs, Plan, doubted, in_progress, unconfirmed, unproven_absence};
 use crate::action::Action;
@@ -12,10 +15,21 @@ use crate::observed::{Links, Observed, OperationKind, Read, Rival};
 use crate::reason::Reason;
 use crate::report::Report;
 
-pub(super) fn absent(d: &Desired, o: &Observed, links: &Links) -> Needs<Plan> {
-    if let Some(alarm) = unconfirmed::watch(d, o, SeenLink::Absent)? {
-        return Ok(alarm);
+/// A list without the link may lag. What status tells of its connection and its approval is not thrown away
+/// on the strength of that: a single GET has to say so too (R11).
+pub(super) fn absent(d: &Desired, o: &Observed, links: &Links, now: Timestamp) -> Needs<Plan> {
+    if d.remembered.tells_of_connection() {
+        match o.link.or_read(Read::Link)? {
+            Ok(Some(link)) => return present(d, o, links, link, now),
+            Ok(None) => {}
+            Err(error) if error.failure.proves_absence() => {}
+            Err(error) => return Ok(failed(d, error, Service::SignalR)),
+        }
     }
+    unconfirmed::watched(d, o, SeenLink::Absent, || create(d, o, links))
+}
+
+fn create(d: &Desired, o: &Observed, links: &Links) -> Needs<Plan> {
     if d.management == ManagementPolicy::ObserveOnly {
         let message = format!(
             "There is no link {} on {}, and managementPolicy ObserveOnly creates none.",

@@ -56,9 +56,9 @@ pub(super) fn approved(case: &OwnLink<'_>) -> Needs<Plan> {
             Some(stale) if stale.then == Some(OnUnconfirmed::Revoke) => {
                 Plan::act(unconfirmed::take_back(&stale, unconfirmed::explain(d, &stale.why)), report).again(Again::Now)
             }
-            _ => Plan::say(report),
+            stale => Plan { alarm: stale.map(|stale| unconfirmed::left_approved(d, &stale)), ..Plan::say(report) },
         };
-    Ok(Plan { alarm, ..plan })
+    Ok(Plan { alarm: alarm.or(plan.alarm.clone()), ..plan })
 }
 
 /// What the vault tells about a link that works.

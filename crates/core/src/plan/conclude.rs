@@ -23,13 +23,18 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
             None => plan,
         },
         // Nothing was written; the next pass decides on what is there now.
-        Outcome::Changed(_) => Plan { report: None, again: Again::AsReason, ..plan },
+        Outcome::Changed(_) => Plan { report: None, again: Again::AsReason, alarm: None, ..plan },
         Outcome::NotApplied(error) | Outcome::Unknown(error) if is_revocation(&action) => {
             not_taken_back(desired, plan, action, error)
         }
         Outcome::Unknown(error) if desired.deleting && matches!(action, Action::DeleteLink { .. }) => {
             let said = deletion::blocked(desired, error, says_blocked(&plan));
-            Plan { report: said.report.map(|report| with_facts(plan.report, report)), again: said.again, ..plan }
+            Plan {
+                report: said.report.map(|report| with_facts(plan.report, report)),
+                again: said.again,
+                alarm: None,
+                ..plan
+            }
         }
         Outcome::Unknown(error) => {
             let message = format!(
@@ -105,6 +110,12 @@ fn not_taken_back(desired: &Desired, plan: Plan, action: Action, error: &ArmErro
         Action::Decide(decision) => decision.because.clone(),
         _ => String::new(),
     };
+    if plan.report.as_ref().is_some_and(|report| report.reason == Reason::Approved) {
+        // An approval of an earlier incarnation: the link that is there now works all the same.
+        let alarm = format!("{why} Taking the approval back did not succeed; the operator will retry. {words}");
+        return Plan { action: Some(action), again: Again::After(desired.limits.second_look), ..plan }
+            .with_alarm(alarm);
+    }
     let again = match Again::failed(error.failure) {
         Again::AsReason => Again::After(desired.limits.second_look),
         Again::AsReasonAfter(after) => Again::After(after.max(desired.limits.second_look)),

@@ -6,6 +6,7 @@ use super::{Needs, OwnLink, Plan};
 use crate::approval::{self, Match};
 use crate::desired::{Approver, Desired};
 use crate::marker::ApprovalRecord;
+use crate::message::duration;
 use crate::observed::{Connection, ConnectionState, Provisioning, Read};
 use crate::reason::Reason;
 use crate::report::Report;
@@ -59,13 +60,20 @@ pub(super) fn decided(case: &OwnLink<'_>, connection: &Connection) -> Plan {
     }
     let mut approval = d.remembered.approval.clone();
     approval.approved_by = Some(Approver::External);
-    approval.approved_at.get_or_insert(now);
-    Plan::say(
+    let since = *approval.approved_at.get_or_insert(now);
+    let report = if case.has_waited_since(Some(since)) {
+        let message = format!(
+            "{} after somebody approved the connection {} on {}, SignalR still reports {}: what was approved may not be this link's request. Compare its private endpoint with SignalR's, and approve the request that is SignalR's own.",
+            duration(d.approval_timeout),
+            connection.id.name(),
+            d.vault.name(),
+            link.connection.as_str()
+        );
+        Report::new(Reason::ApprovalTimedOut, &message)
+    } else {
         Report::new(Reason::WaitingForPropagation, &propagation(d))
-            .with_link(link)
-            .with_connection(connection)
-            .with_approval(approval),
-    )
+    };
+    Plan::say(report.with_link(link).with_connection(connection).with_approval(approval))
 }
 
 /// SignalR says Rejected, Disconnected or Timeout.

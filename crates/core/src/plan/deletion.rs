@@ -40,7 +40,7 @@ pub(super) fn plan(d: &Desired, o: &Observed) -> Needs<Plan> {
             return Ok(take_back(d, &overdue));
         }
         OwnApproval::Overdue(overdue) if own.is_none() => {
-            return Ok(once_no_write_can_land(d, o, Some(left_approved(d, &overdue))));
+            return Ok(once_no_write_can_land(d, o, Some(unconfirmed::left_approved(d, &overdue))));
         }
         OwnApproval::Overdue(_) => {}
         OwnApproval::Unreadable(stop) => return Ok(stop.told_of_vault(d, o)),
@@ -147,14 +147,6 @@ fn take_back(d: &Desired, overdue: &Unconfirmed<'_>) -> Plan {
     Plan::act(unconfirmed::take_back(overdue, why), report).again(Again::Now)
 }
 
-fn left_approved(d: &Desired, overdue: &Unconfirmed<'_>) -> String {
-    format!(
-        "{} It was left Approved: {}. Check it on the vault's side, and reject it if it is not wanted.",
-        unconfirmed::explain(d, &overdue.why),
-        overdue.connection.id
-    )
-}
-
 /// Detach, ObserveOnly and force-finalize leave the link alone; an approval that SignalR has not
 /// confirmed is taken back all the same. A forced end tries that once.
 fn leave(d: &Desired, o: &Observed) -> Needs<Plan> {
@@ -175,10 +167,10 @@ fn leave(d: &Desired, o: &Observed) -> Needs<Plan> {
     let link = links.and_then(|links| links.named(&d.link));
     Ok(match find_unconfirmed_approval(d, o, link)? {
         OwnApproval::Overdue(overdue) if overdue.then != Some(OnUnconfirmed::Revoke) => {
-            release(Some(left_approved(d, &overdue)))
+            release(Some(unconfirmed::left_approved(d, &overdue)))
         }
-        OwnApproval::Overdue(overdue) if d.force_finalize && o.memory.revocation_tried => {
-            release(Some(left_approved(d, &overdue)))
+        OwnApproval::Overdue(overdue) if d.force_finalize && o.memory.forced_revocation_tried => {
+            release(Some(unconfirmed::left_approved(d, &overdue)))
         }
         OwnApproval::Overdue(overdue) => take_back(d, &overdue),
         OwnApproval::Unreadable(stop) if d.force_finalize => release(Some(unknown(stop))),

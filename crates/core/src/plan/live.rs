@@ -22,17 +22,14 @@ use crate::report::{Ready, Report, Truth};
 
 pub(super) fn plan(d: &Desired, o: &Observed, now: Timestamp) -> Needs<Plan> {
     if let Some(kind) = is_operation_running(d, o)? {
-        if let Some(alarm) = unconfirmed::watch(d, o, SeenLink::Unknown)? {
-            return Ok(alarm);
-        }
-        return Ok(Plan::say(in_progress(d, kind)));
+        return unconfirmed::watched(d, o, SeenLink::Unknown, || Ok(Plan::say(in_progress(d, kind))));
     }
     let links = match o.links.or_read(Read::Links)? {
         Ok(links) => links,
         Err(error) => return unreadable(d, o, error),
     };
     match links.named(&d.link) {
-        None => absent(d, o, links),
+        None => absent(d, o, links, now),
         Some(link) => present(d, o, links, link, now),
     }
 }
@@ -41,26 +38,29 @@ pub(super) fn plan(d: &Desired, o: &Observed, now: Timestamp) -> Needs<Plan> {
 fn unreadable(d: &Desired, o: &Observed, error: &ArmError) -> Needs<Plan> {
     let gone = error.failure.proves_absence();
     if gone && let Some(left) = unproven_absence(d, o.memory.signalr_absent_for) {
-        return Ok(unconfirmed::watch(d, o, SeenLink::Unknown)?.unwrap_or_else(|| doubted(d, error, left)));
+        return unconfirmed::watched(d, o, SeenLink::Unknown, || Ok(doubted(d, error, left)));
     }
     let link = if gone { SeenLink::Absent } else { SeenLink::Unknown };
-    if let Some(alarm) = unconfirmed::watch(d, o, link)? {
-        return Ok(alarm);
-    }
-    let plan = failed(d, error, Service::SignalR);
-    Ok(if gone { plan.map_report(Report::without_link) } else { plan })
+    unconfirmed::watched(d, o, link, || {
+        let plan = failed(d, error, Service::SignalR);
+        Ok(if gone { plan.map_report(Report::without_link) } else { plan })
+    })
 }
 
-fn present(d: &Desired, o: &Observed, links: &Links, link: &Link, now: Timestamp) -> Needs<Plan> {
+pub(super) fn present(d: &Desired, o: &Observed, links: &Links, link: &Link, now: Timestamp) -> Needs<Plan> {
+    let seen = SeenLink::listed(Some(link), &d.object.uid);
+    let life = || by_owner(d, o, links, link, now);
+    if link.connection == ConnectionState::Approved && seen != SeenLink::Absent {
+        return life();
+    }
+    unconfirmed::watched(d, o, seen, life)
+}
+
+/// The link is there; whose is it?
+fn by_owner(d: &Desired, o: &Observed, links: &Links, link: &Link, now: Timestamp) -> Needs<Plan> {
     let marker = Marker::parse(&link.message);
     let own = marker.as_ref().filter(|m| m.uid == d.object.uid);
     let as_wanted = link.targets(&d.vault) && d.same_group(&link.group_id);
-    let seen = SeenLink::listed(Some(link), &d.object.uid);
-    if (link.connection != ConnectionState::Approved || seen == SeenLink::Absent)
-        && let Some(alarm) = unconfirmed::watch(d, o, seen)?
-    {
-        return Ok(alarm);
-    }
     if d.management == ManagementPolicy::ObserveOnly {
         return Ok(Plan::say(observe_only(d, link, as_wanted)));
     }
@@ -94,13 +94,13 @@ fn present(d: &Desired, o: &Observed, links: &Links, link: &Link, now: Timestamp
 fn by_state(case: &OwnLink<'_>) -> Needs<Plan> {
     let OwnLink { d, o, link, .. } = *case;
     match &link.provisioning {
-        Provisioning::Deleting => Ok(Plan::say(in_progress(d, OperationKind::Delete).with_link(link))),
-        Provisioning::InProgress(word) => {
+        Provisioning::Deleting | Provisioning::InProgress(_) => {
             if o.memory.running_for < d.limits.operation {
                 return Ok(Plan::say(working(d, link).with_link(link)));
             }
             let message = format!(
-                "ARM has reported {word} for more than {}; the operator goes on watching. If it stays so, open a support case with Microsoft for {}.",
+                "ARM has reported {} for more than {}; the operator goes on watching. If it stays so, open a support case with Microsoft for {}.",
+                link.provisioning.as_str(),
                 duration(d.limits.operation),
                 d.link
             );
@@ -119,8 +119,11 @@ fn by_state(case: &OwnLink<'_>) -> Needs<Plan> {
     }
 }
 
-/// Azure is at work on the link: on its creation, or on a change of its own.
+/// Azure is at work on the link: on its creation, its deletion, or a change of its own.
 fn working(d: &Desired, link: &Link) -> Report {
+    if link.provisioning == Provisioning::Deleting {
+        return in_progress(d, OperationKind::Delete);
+    }
     if link.connection != ConnectionState::Approved {
         return in_progress(d, OperationKind::Put);
     }

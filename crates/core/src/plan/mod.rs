@@ -94,6 +94,15 @@ impl Plan {
         self
     }
 
+    /// This plan if it has an effect, else the other one.
+    fn unless_it_acts(self, otherwise: Self) -> Self {
+        if self.action.is_some() { self } else { otherwise }
+    }
+
+    fn with_alarm(self, alarm: String) -> Self {
+        Self { alarm: Some(alarm), ..self }
+    }
+
     fn map_report(mut self, change: impl FnOnce(Report) -> Report) -> Self {
         self.report = self.report.map(change);
         self
@@ -129,6 +138,14 @@ struct OwnLink<'a> {
     link: &'a Link,
     own: Option<&'a Marker>,
     now: Timestamp,
+}
+
+impl OwnLink<'_> {
+    /// Whether `approval.timeout` has passed since then.
+    fn has_waited_since(&self, since: Option<Timestamp>) -> bool {
+        let waited = since.and_then(|at| Duration::try_from(self.now.duration_since(at)).ok()).unwrap_or_default();
+        waited >= self.d.approval_timeout.mul_f64(self.d.limits.pace)
+    }
 }
 
 /// R7: a process that has just started does not write at once for an object that somebody else

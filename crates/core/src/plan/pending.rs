@@ -8,7 +8,7 @@ use super::failed::{Service, failed};
 use super::recreate::recreate;
 use super::{Again, Needs, OwnLink, Plan, doubted, unconfirmed, unproven_absence};
 use crate::action::Action;
-use crate::approval::{self, Denial, Match};
+use crate::approval::{self, Denial, Match, SeenLink};
 use crate::desired::{ApprovalFacts, ApprovalMode, Desired};
 use crate::failure::{ArmError, CONNECTION_APPROVER, Failure};
 use crate::marker::Marker;
@@ -27,7 +27,11 @@ pub(super) fn pending(case: &OwnLink<'_>) -> Needs<Plan> {
     };
     match approval::find(d, link, own, vault, &o.memory) {
         Match::Revoked(connection, record) => Ok(decided::revoked(case, Some((connection, &record)))),
-        Match::Ours(connection, record) => Ok(decided::approved_by_us(case, connection, &record)),
+        Match::Ours(connection, record) => {
+            // One that must not stand and is held may be left behind for another request.
+            let held = unconfirmed::overdue(d, o, SeenLink::Present(link), vault)?.and_then(|_| recreate(case));
+            Ok(held.unwrap_or_else(|| decided::approved_by_us(case, connection, &record)))
+        }
         Match::Decided(connection) => Ok(decided(case, connection)),
         Match::None => Ok(not_shown(case, vault)),
         _ if unconfirmed::was_revoked(d, link) => Ok(decided::revoked(case, None)),
@@ -93,7 +97,7 @@ fn single_request(case: &OwnLink<'_>, request: &Request<'_>) -> Needs<Plan> {
         return Ok(Plan::say(ambiguous(d, "The link's message was changed from outside.").with_link(link)));
     }
     if d.mode == ApprovalMode::Manual {
-        return Ok(if twice { ask_a_person(case, request) } else { look_twice(d, link) });
+        return Ok(if twice { ask_a_person(case, request, request_is_shown(d)) } else { look_twice(d, link) });
     }
     let permissions = match o.permissions.or_read(Read::Permissions)? {
         Ok(permissions) => permissions,
@@ -134,11 +138,19 @@ fn single_request(case: &OwnLink<'_>, request: &Request<'_>) -> Needs<Plan> {
         Err(error) => return Ok(not_ready(failed(d, error, Service::SignalR), link)),
     }
     if !approval::m1_link_is_ours(d, link, own) {
-        // Not Pending: a state that is missing or not known.
-        return Ok(Plan::say(waiting(d, link)));
+        let why = format!(
+            "SignalR reports a state of the connection that this operator does not know ({}), and only a Pending one is approved automatically. {}",
+            link.connection.as_str(),
+            request_is_shown(d)
+        );
+        return Ok(ask_a_person(case, request, why));
     }
     let decision = approval::approve(own, request.connection, policy);
     Ok(Plan::act(Action::Decide(Box::new(decision)), matched))
+}
+
+fn request_is_shown(d: &Desired) -> String {
+    format!("The key vault {} has one pending request that carries this link's message.", d.vault.name())
 }
 
 /// Whether status names this very connection and endpoint.
@@ -187,11 +199,10 @@ fn not_shown(case: &OwnLink<'_>, vault: &Connections) -> Plan {
     Plan::say(Report::new(Reason::ConnectionNotFound, &message).with_link(link))
 }
 
-fn ask_a_person(case: &OwnLink<'_>, request: &Request<'_>) -> Plan {
+fn ask_a_person(case: &OwnLink<'_>, request: &Request<'_>, why: String) -> Plan {
     let OwnLink { d, o, link, .. } = *case;
     let approval = requested(d, o, request, None);
-    let shown = format!("The key vault {} has one pending request that carries this link's message.", d.vault.name());
-    let (reason, lead) = pending_or_timed_out(case, approval.requested_at, shown);
+    let (reason, lead) = pending_or_timed_out(case, approval.requested_at, why);
     let report = Report::new(reason, &format!("{lead} {}", request.instruction()))
         .with_link(link)
         .with_connection(request.connection)
@@ -202,9 +213,8 @@ fn ask_a_person(case: &OwnLink<'_>, request: &Request<'_>) -> Plan {
 /// What is said while a person has to approve: `otherwise`, as long as `approval.timeout` has not
 /// passed since the request was there.
 fn pending_or_timed_out(case: &OwnLink<'_>, since: Option<Timestamp>, otherwise: String) -> (Reason, String) {
-    let OwnLink { d, now, .. } = *case;
-    let waited = since.and_then(|at| std::time::Duration::try_from(now.duration_since(at)).ok()).unwrap_or_default();
-    if waited < d.approval_timeout.mul_f64(d.limits.pace) {
+    let OwnLink { d, .. } = *case;
+    if !case.has_waited_since(since) {
         return (Reason::PendingApproval, otherwise);
     }
     let lead = format!(

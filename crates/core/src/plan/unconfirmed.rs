@@ -20,10 +20,30 @@ const HELD: &str =
     "The policy says Hold: the connection stays approved. Check it on the vault's side, and reject it there.";
 const POLICY_UNREADABLE: &str = "The approval policies cannot be read, so the connection stays approved for now. Check it on the vault's side, and reject it there.";
 
-/// An approval of ours that must not stand, if there is one, whatever else is wrong. Nothing is read for an
+/// The pass of an object whose approvals are watched: one of ours that must not stand comes first, whatever
+/// else is wrong. One that stays, because a policy says so or none can be read, is the news as long as it is
+/// this link's; where that link is gone or another one, somebody is told, and the pass goes on with `otherwise`.
+pub(super) fn watched(
+    d: &Desired,
+    o: &Observed,
+    link: SeenLink<'_>,
+    otherwise: impl FnOnce() -> Needs<Plan>,
+) -> Needs<Plan> {
+    let Some((vault, overdue)) = watch(d, o, link)? else {
+        return otherwise();
+    };
+    let stays = overdue.then != Some(OnUnconfirmed::Revoke);
+    if !stays || link == SeenLink::Unknown || is_of(link.present(), &overdue.record) == Some(true) {
+        let plan = alarm(d, link.present(), vault, &overdue);
+        return Ok(if stays { otherwise()?.unless_it_acts(plan) } else { plan });
+    }
+    Ok(otherwise()?.with_alarm(left_approved(d, &overdue)))
+}
+
+/// An approval of ours that must not stand, and the vault's list that shows it. Nothing is read for an
 /// object without our finalizer, which never wrote anything, or where a complete list has shown that there
 /// is no approval of ours. A vault that cannot be read is told elsewhere.
-pub(super) fn watch(d: &Desired, o: &Observed, link: SeenLink<'_>) -> Needs<Option<Plan>> {
+fn watch<'a>(d: &Desired, o: &'a Observed, link: SeenLink<'_>) -> Needs<Option<(&'a Connections, Unconfirmed<'a>)>> {
     let nothing_stands = !d.finalizer || (o.memory.approval_ruled_out && o.connections == Reading::NotRead);
     if nothing_stands {
         return Ok(None);
@@ -31,8 +51,12 @@ pub(super) fn watch(d: &Desired, o: &Observed, link: SeenLink<'_>) -> Needs<Opti
     let Ok(vault) = o.connections.or_read(Read::Connections)? else {
         return Ok(None);
     };
-    let overdue = overdue(d, o, link, vault)?;
-    Ok(overdue.map(|overdue| alarm(d, link.present(), vault, &overdue)))
+    Ok(overdue(d, o, link, vault)?.map(|overdue| (vault, overdue)))
+}
+
+/// Whether the record is of the request of this very link; `None` where there is no link to tell by.
+fn is_of(link: Option<&Link>, record: &ApprovalRecord) -> Option<bool> {
+    link.map(|link| link.marker_of(&record.uid).is_none_or(|marker| record.is_of(&marker)))
 }
 
 /// The first approval of ours that must not stand. Namespace and policies are read only where
@@ -53,8 +77,7 @@ pub(super) fn overdue<'a>(
 /// What is done and said about an approval that must not stand.
 fn alarm(d: &Desired, link: Option<&Link>, vault: &Connections, overdue: &Unconfirmed<'_>) -> Plan {
     let why = explain(d, &overdue.why);
-    let of_this_link =
-        link.is_none_or(|link| link.marker_of(&overdue.record.uid).is_none_or(|m| overdue.record.is_of(&m)));
+    let of_this_link = is_of(link, &overdue.record).unwrap_or(true);
     let report = |done: &str, revoked_at: Option<Timestamp>| {
         let mut report = Report::new(Reason::ApprovalUnconfirmed, &format!("{why} {done}"));
         if let Some(link) = link {
@@ -79,6 +102,15 @@ fn alarm(d: &Desired, link: Option<&Link>, vault: &Connections, overdue: &Unconf
         return Plan::say(report(TAKEN_BACK, vault.date)).again(Again::Now);
     }
     Plan::act(take_back(overdue, why.clone()), report(&format!("{TAKEN_BACK} {WAY_BACK}"), recorded)).again(Again::Now)
+}
+
+/// What somebody has to look at: an approval of ours that stays although nothing will confirm it.
+pub(super) fn left_approved(d: &Desired, overdue: &Unconfirmed<'_>) -> String {
+    format!(
+        "{} It was left Approved: {}. Check it on the vault's side, and reject it if it is not wanted.",
+        explain(d, &overdue.why),
+        overdue.connection.id
+    )
 }
 
 /// The revocation.

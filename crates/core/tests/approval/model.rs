@@ -450,6 +450,7 @@ impl World {
                     self.process.learned.learn_links(&desired, &observed.links, moment);
                     observed.memory = self.process.learned.recall(&Limits::REAL, moment);
                 }
+                Read::Link => observed.link = Reading::Known(self.link_as_read()),
                 Read::Connections => {
                     observed.connections = Reading::Known(self.vault_as_read(link.as_ref()));
                     self.learn_connections(&desired, &mut observed);
@@ -574,7 +575,12 @@ impl World {
             Action::DeleteLink { message, waives_fence } => self.delete(&desired, message, *waives_fence, fate),
             Action::Decide(decision) => {
                 let look = Look { link, permissions };
-                self.write_decision(&desired, decision, &look, fate, swap)
+                let outcome = self.write_decision(&desired, decision, &look, fate, swap);
+                let tried = !matches!(outcome, Outcome::Changed(_));
+                if tried && desired.force_finalize && decision.verdict == Verdict::Revoked {
+                    self.process.learned.end_forced_revocation();
+                }
+                outcome
             }
         };
         if fate == Fate::CrashAfter {
@@ -651,7 +657,7 @@ impl World {
         swap: impl FnOnce(&mut Self),
     ) -> Outcome {
         let moment = self.moment();
-        self.process.learned.begin_decision(decision.verdict == Verdict::Revoked, moment);
+        self.process.learned.begin_decision(moment);
         if decision.verdict == Verdict::Revoked && self.off == Some(Rule::M7) {
             return Outcome::Changed("M7 is off".into());
         }

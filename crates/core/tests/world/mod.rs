@@ -127,6 +127,7 @@ impl Scenario {
                     connections: vec![connection("ours", &message)],
                     date: Some(now),
                 }),
+                link: Reading::Known(None),
                 replicas: Reading::Known(0),
                 permissions: Reading::Known(Permissions { terminating: false, labels: vec![], policies: vec![policy] }),
                 ..Observed::default()
@@ -146,6 +147,7 @@ impl Scenario {
                     match read {
                         Read::Operation => observed.operation = answers.operation.clone(),
                         Read::Links => observed.links = answers.links.clone(),
+                        Read::Link => observed.link = answers.link.clone(),
                         Read::Connections => observed.connections = answers.connections.clone(),
                         Read::Replicas => observed.replicas = answers.replicas.clone(),
                         Read::Permissions => observed.permissions = answers.permissions.clone(),
