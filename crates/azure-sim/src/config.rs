@@ -139,6 +139,11 @@ pub struct Quirks {
     /// A missing connection is 404 instead of 204 (the specification has 204).
     #[arg(long, env = "AZURE_SIM_CONNECTION_404")]
     pub connection_404: bool,
+    /// Refuse with 429 what is beyond ARM's own limits, whose buckets fill this many times as fast as ARM's; 0 refuses
+    /// nothing.
+    #[arg(long, env = "AZURE_SIM_THROTTLE_RATE", default_value_t = 0)]
+    #[serde(default)]
+    pub throttle_rate: u32,
     /// Items on a page of a list.
     #[arg(long, env = "AZURE_SIM_PAGE_SIZE", default_value_t = 100)]
     pub page_size: usize,

@@ -20,6 +20,7 @@ mod in_process;
 mod reply;
 mod requests;
 mod sim;
+mod throttle;
 mod tls;
 
 pub use config::Config;

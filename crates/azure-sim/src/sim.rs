@@ -11,6 +11,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::faults::Faults;
 use crate::requests::Requests;
+use crate::throttle::Throttle;
 use crate::world::World;
 
 /// A token that was issued.
@@ -38,6 +39,7 @@ pub struct State {
     pub faults: Faults,
     pub requests: Requests,
     pub grants: Option<Vec<Grant>>,
+    pub throttle: Throttle,
 }
 
 /// The simulator behind both ports.
@@ -59,6 +61,7 @@ impl Sim {
             faults: Faults::default(),
             requests: Requests::default(),
             grants: None,
+            throttle: Throttle::default(),
         };
         Self { config, signing_key: rand::rng().random(), issuer_key, endpoint, state: Mutex::new(state) }
     }

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::reply::Reply;
 use crate::server::Call;
 use crate::sim::{Grant, Sim};
+use crate::throttle::Kind;
 use path::{Path, Target};
 
 const SIGNALR_VERSIONS: &[&str] = &[
@@ -60,13 +61,16 @@ pub fn handle(sim: &Sim, call: &Call) -> (&'static str, Vec<String>, Reply) {
     let path = Path::parse(call.path());
     let kind = path.target.kind();
     let actions = path.target.actions(call.method.as_str());
-    let reply = admit(sim, call, &path, &actions).map_or_else(|refusal| *refusal, |()| dispatch(sim, call, &path));
-    (kind, actions, stamp(call, reply))
+    let mut left = None;
+    let reply =
+        admit(sim, call, &path, &actions, &mut left).map_or_else(|refusal| *refusal, |()| dispatch(sim, call, &path));
+    (kind, actions, stamp(call, reply, left))
 }
 
 /// The checks that ARM itself makes, in its order.
-fn admit(sim: &Sim, call: &Call, path: &Path, actions: &[String]) -> Result<(), Box<Reply>> {
+fn admit(sim: &Sim, call: &Call, path: &Path, actions: &[String], left: &mut Option<u64>) -> Result<(), Box<Reply>> {
     let client = authenticate(sim, call)?;
+    *left = throttle(sim, call, path, &client).inspect_err(|_| *left = Some(0))?;
     let refusal =
         actions.iter().find_map(|action| permit(sim, &client, action, call.path())).or_else(|| version(call, path));
     refusal.map_or(Ok(()), |reply| Err(Box::new(reply)))
@@ -92,6 +96,23 @@ fn authenticate(sim: &Sim, call: &Call) -> Result<String, Box<Reply>> {
         }
         Some(issued) => Ok(issued.client_id.clone()),
     }
+}
+
+/// What is left of the client's bucket, if the simulator throttles.
+fn throttle(sim: &Sim, call: &Call, path: &Path, client: &str) -> Result<Option<u64>, Box<Reply>> {
+    let mut state = sim.state();
+    let rate = state.world.quirks.throttle_rate;
+    if rate == 0 || path.subscription.is_empty() {
+        return Ok(None);
+    }
+    let kind = Kind::of(call.method.as_str());
+    state.throttle.take(client, &path.subscription, kind, rate, clock::now()).map(Some).map_err(|seconds| {
+        let message = format!(
+            "Number of requests for subscription '{}' and operation '{kind:?}' exceeded the backend storage limit. Please try again after '{seconds}' seconds.",
+            path.subscription
+        );
+        Box::new(Reply::gateway(429, "SubscriptionRequestsThrottled", message).with("retry-after", seconds.to_string()))
+    })
 }
 
 /// Whether a granted pattern covers an action; both without case.
@@ -224,12 +245,8 @@ fn metadata(sim: &Sim) -> Reply {
 }
 
 /// The headers that every answer of ARM's has.
-fn stamp(call: &Call, reply: Reply) -> Reply {
-    let bucket = match call.method.as_str() {
-        "GET" => "x-ms-ratelimit-remaining-subscription-reads",
-        "DELETE" => "x-ms-ratelimit-remaining-subscription-deletes",
-        _ => "x-ms-ratelimit-remaining-subscription-writes",
-    };
+fn stamp(call: &Call, reply: Reply, left: Option<u64>) -> Reply {
+    let bucket = Kind::of(call.method.as_str()).header();
     let id = Uuid::new_v4().to_string();
     reply
         .with("cache-control", "no-cache")
@@ -239,7 +256,7 @@ fn stamp(call: &Call, reply: Reply) -> Reply {
         .with("x-content-type-options", "nosniff")
         .with("x-ms-request-id", id.clone())
         .with("x-ms-correlation-request-id", id)
-        .with(bucket, "199")
+        .with(bucket, left.unwrap_or(199).to_string())
 }
 
 /// A page of a list, with a link to the next one.
