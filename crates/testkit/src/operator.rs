@@ -156,8 +156,28 @@ impl Operator {
     /// Its resident memory in KiB, where /proc tells.
     #[must_use]
     pub fn memory(&self) -> Option<u64> {
+        self.status("VmRSS:")
+    }
+
+    /// The most resident memory that it has had so far, in KiB, where /proc tells.
+    #[must_use]
+    pub fn peak_memory(&self) -> Option<u64> {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, field: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process)).ok()?;
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
+        status.lines().find_map(|line| line.strip_prefix(field))?.split_whitespace().next()?.parse().ok()
+    }
+
+    /// The processor time that it has used so far, where /proc tells.
+    #[must_use]
+    pub fn processor_time(&self) -> Option<Duration> {
+        // Linux counts in hundredths of a second (proc_pid_stat(5)): utime and stime, counted from after the name.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process)).ok()?;
+        let fields = stat.rsplit(')').next()?.split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        Some(Duration::from_millis(ticks * 10))
     }
 }
 

@@ -1,0 +1,190 @@
+//! Large fleets: what grows with the number of links, and what must not.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testkit::eventually;
+
+use super::place::{Place, count, namespace, timings};
+use super::{print, progress};
+
+/// Waits and periods are shortened to 1/50.
+const PACE: &str = "0.02";
+/// Nothing is ready after that.
+const LIMIT: Duration = Duration::from_secs(1_800);
+/// How long a fleet at rest is looked at.
+const REST: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy)]
+pub struct Size {
+    pub links: usize,
+    /// SignalRs, and as many vaults.
+    pub parents: usize,
+    pub namespaces: usize,
+}
+
+/// What was measured of one fleet, in the order of the table.
+type Figures = Vec<(&'static str, f64, &'static str)>;
+
+fn mib(kib: Option<u64>) -> f64 {
+    kib.unwrap_or_default() as f64 / 1024.0
+}
+
+/// The same fleet in several sizes, side by side.
+pub async fn sizes(binary: &Path, sizes: &[Size]) -> anyhow::Result<()> {
+    let mut columns = Vec::new();
+    for size in sizes {
+        columns.push(fleet(binary, *size).await?);
+    }
+    print("\n## Fleets, automatic approval\n")?;
+    let heads: Vec<String> = sizes
+        .iter()
+        .map(|s| format!("{} links, {} SignalRs, {} namespaces", s.links, s.parents, s.namespaces))
+        .collect();
+    print(&format!("| what | {} | ratio |", heads.join(" | ")))?;
+    print(&format!("|---|{}---|", "---|".repeat(sizes.len())))?;
+    let Some(first) = columns.first() else { return Ok(()) };
+    for (row, (what, value, unit)) in first.iter().enumerate() {
+        let values: Vec<f64> = columns.iter().filter_map(|column| column.get(row)).map(|figure| figure.1).collect();
+        let shown: Vec<String> = values.iter().map(|value| format!("{value:.2} {unit}")).collect();
+        let last = values.last().copied().unwrap_or_default();
+        let ratio = if *value > 0.0 { format!("{:.2}", last / value) } else { "-".to_owned() };
+        print(&format!("| {what} | {} | {ratio} |", shown.join(" | ")))?;
+    }
+    Ok(())
+}
+
+async fn fleet(binary: &Path, size: Size) -> anyhow::Result<Figures> {
+    progress(&format!("{} links over {} SignalRs", size.links, size.parents));
+    let mut place = Place::start(binary, timings(100, 0), size.namespaces).await?;
+    place.permit_all(size.namespaces)?;
+    place.add_parents(size.parents).await?;
+    place.start_operator(PACE).await?;
+    let idle = mib(place.operator()?.memory());
+    let begun = Instant::now();
+    place.create(size, &json!({"approval": {"mode": "Automatic"}})).await?;
+    let created = begun.elapsed();
+    place.until(size.links, "status", "True", LIMIT).await?;
+    let ready = begun.elapsed();
+    let used = place.operator()?.processor_time().unwrap_or_default();
+    let scrape = place.scrape().await?;
+    let links = size.links as f64;
+    let mut figures = vec![
+        ("created by the API server within", created.as_secs_f64(), "s"),
+        ("all Ready after", ready.as_secs_f64(), "s"),
+        ("links a second", links / ready.as_secs_f64(), ""),
+        ("operator's processor time per link", used.as_secs_f64() * 1000.0 / links, "ms"),
+        ("ARM calls per link", scrape.arm_calls() as f64 / links, ""),
+        ("Kubernetes writes per link", scrape.kubernetes_writes() as f64 / links, ""),
+        ("memory when idle, without links", idle, "MiB"),
+        ("memory when all are Ready", mib(place.operator()?.memory()), "MiB"),
+        ("peak memory until then", mib(place.operator()?.peak_memory()), "MiB"),
+    ];
+    figures.extend(restart(&mut place, size).await?);
+    figures.extend(rest(&mut place, size).await?);
+    figures.push(("SIGTERM to exit", place.stop_operator()?.as_secs_f64(), "s"));
+    Ok(figures)
+}
+
+/// Starts the operator anew at `pace`; how long until every object was looked at, and what that cost.
+async fn look_at_all(place: &mut Place, size: Size, pace: &str) -> anyhow::Result<(Duration, Duration, Value)> {
+    place.scene.azure.control("DELETE", "/requests", &Value::Null).await?;
+    place.start_operator(pace).await?;
+    let begun = Instant::now();
+    eventually("all objects looked at", LIMIT, || async {
+        let passes = place.scrape().await?.sum("signalr_private_link_passes_total", "");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        Ok(if passes >= size.links as u64 { Ok(()) } else { Err(format!("{passes}")) })
+    })
+    .await?;
+    let used = place.operator()?.processor_time().unwrap_or_default();
+    Ok((begun.elapsed(), used, place.scene.azure.counts().await?))
+}
+
+async fn restart(place: &mut Place, size: Size) -> anyhow::Result<Figures> {
+    progress("restart");
+    place.stop_operator()?;
+    let writes = place.scene.azure.writes().await?.len();
+    // At the real pace: its own looks at rest do not come in between.
+    let (looked, used, counts) = look_at_all(place, size, "1").await?;
+    let lists = count(&counts, "GET links") as f64;
+    let written = place.scene.azure.writes().await?.len() - writes;
+    let scrape = place.scrape().await?;
+    Ok(vec![
+        ("restart: all looked at after", looked.as_secs_f64(), "s"),
+        ("restart: processor time", used.as_secs_f64(), "s"),
+        ("restart: lists of links per SignalR", lists / size.parents as f64, ""),
+        ("restart: writes to Azure and Kubernetes", written as f64 + scrape.kubernetes_writes() as f64, ""),
+        ("restart: peak memory", mib(place.operator()?.peak_memory()), "MiB"),
+    ])
+}
+
+/// The operator that was just started anew goes on at the real pace.
+async fn rest(place: &mut Place, size: Size) -> anyhow::Result<Figures> {
+    progress("rest");
+    let operator = place.operator()?;
+    let (used, before) = (operator.processor_time().unwrap_or_default(), place.scrape().await?);
+    place.scene.azure.control("DELETE", "/requests", &Value::Null).await?;
+    tokio::time::sleep(REST).await;
+    let (after, counts) = (place.scrape().await?, place.scene.azure.counts().await?);
+    let spent = operator.processor_time().unwrap_or_default().saturating_sub(used);
+    let total = counts.get("total").and_then(Value::as_u64).unwrap_or_default();
+    let periods = REST.as_secs_f64() / 600.0;
+    Ok(vec![
+        ("rest: processor time over 60 s", spent.as_secs_f64(), "s"),
+        ("rest: requests to Azure per SignalR and syncPeriod", total as f64 / size.parents as f64 / periods, ""),
+        ("rest: Kubernetes writes", (after.kubernetes_writes() - before.kubernetes_writes()) as f64, ""),
+    ])
+}
+
+/// Links that wait for a person, at rest.
+pub async fn pending(binary: &Path, size: Size) -> anyhow::Result<()> {
+    progress(&format!("{} links that wait for a person", size.links));
+    let mut place = Place::start(binary, timings(100, 0), size.namespaces).await?;
+    place.add_parents(size.parents).await?;
+    place.start_operator(PACE).await?;
+    place.create(size, &json!({})).await?;
+    place.until(size.links, "reason", "PendingApproval", LIMIT).await?;
+    // Waits grow to their longest: 5 minutes, shortened like all.
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    place.scene.azure.control("DELETE", "/requests", &Value::Null).await?;
+    tokio::time::sleep(REST).await;
+    let counts = place.scene.azure.counts().await?;
+    let periods = REST.as_secs_f64() / (300.0 * 0.02);
+    print(&format!("\n## {} links that wait for a person, at rest\n\n| what | value |\n|---|---|", size.links))?;
+    for (what, kind) in [("lists of links", "GET links"), ("lists of connections", "GET connections")] {
+        let each = count(&counts, kind) as f64 / size.parents as f64 / periods;
+        print(&format!("| {what} per parent and 5 minutes | {each:.2} |"))?;
+    }
+    print("\n### Deletion of all\n\n| what | value |\n|---|---|")?;
+    let begun = Instant::now();
+    place.delete_all(size.namespaces, LIMIT).await?;
+    print(&format!("| until all are gone | {:.0} s |", begun.elapsed().as_secs_f64()))?;
+    print(&format!("| memory afterwards | {:.0} MiB |", mib(place.operator()?.memory())))
+}
+
+/// A tenant with 100 links, alone and beside another one whose links name SignalRs that do not exist.
+pub async fn flood(binary: &Path, links: usize) -> anyhow::Result<()> {
+    const QUIET: Size = Size { links: 100, parents: 10, namespaces: 1 };
+    print(&format!(
+        "\n## 100 links on 10 SignalRs, beside {links} links of one tenant on SignalRs that do not exist\n"
+    ))?;
+    print("| what | until the 100 are Ready | refused with 429 |\n|---|---|---|")?;
+    for flooded in [0, links] {
+        progress(&format!("100 links beside {flooded}"));
+        let mut place = Place::start(binary, timings(100, 0), 2).await?;
+        place.permit_all(2)?;
+        place.add_parents(QUIET.parents).await?;
+        place.start_operator(PACE).await?;
+        let items = (0..flooded).map(|link| (namespace(1), format!("flood-{link}"), format!("nowhere-{link}")));
+        place.create_each(items.collect(), &json!({"approval": {"mode": "Automatic"}})).await?;
+        let begun = Instant::now();
+        place.create(QUIET, &json!({"approval": {"mode": "Automatic"}})).await?;
+        let quiet = namespace(0);
+        place.until_in(Some(&quiet), QUIET.links, "status", "True", LIMIT).await?;
+        let throttled = place.scrape().await?.sum("signalr_private_link_arm_calls_total", "throttled");
+        print(&format!("| beside {flooded} | {:.1} s | {throttled} |", begun.elapsed().as_secs_f64()))?;
+    }
+    Ok(())
+}
