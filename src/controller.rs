@@ -1,33 +1,37 @@
 //! The controller: watches trigger passes, lanes and policies wake objects.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::{FutureExt as _, Stream, StreamExt as _};
-use kube::core::DeserializeGuard;
+use kube::core::{ObjectMeta, PartialObjectMeta, PartialObjectMetaExt as _};
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{Controller, Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, watcher};
-use kube::{Api, Client, Resource as _};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::{Controller, WatchStreamExt as _, watcher};
+use kube::{Api, Client, ResourceExt as _};
 use signalr_private_link_core::Limits;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::api::SignalRSharedPrivateLink;
 use crate::azure::ArmClient;
 use crate::health::Readiness;
-use crate::kubernetes::{self, Objects};
+use crate::kubernetes::Objects;
 use crate::metrics::Metrics;
 use crate::permissions::{self, PolicyWatch};
-use crate::reconcile::{self, Clock, Jitter, Lanes, Memories, NamespaceSlots, ObjectKey, Orphans, Outage};
+use crate::reconcile::{
+    self, Change, Clock, Context, Index, Jitter, Lanes, Memories, ObjectKey, Orphans, Outage, Places, Watched,
+};
 
-/// The watched type: an object that cannot be decoded does not stall the others.
-type Watched = DeserializeGuard<SignalRSharedPrivateLink>;
+/// What kube's controller keeps of an object: its name.
+type Named = PartialObjectMeta<SignalRSharedPrivateLink>;
 
 /// Passes that run at the same time.
-const CONCURRENCY: u16 = 64;
+const CONCURRENCY: usize = 64;
 /// The name of the lease and of the reporter of Events.
 pub const NAME: &str = "signalr-private-link-operator";
 
@@ -36,7 +40,7 @@ pub struct Setup {
     /// Kubernetes.
     pub client: Client,
     /// Azure.
-    pub arm: Arc<ArmClient>,
+    pub arm: ArmClient,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Told when the watch has listed everything once.
@@ -57,18 +61,10 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send + Sync 
     readiness.begin();
     let shutdown = shutdown.shared();
     let (wake, woken) = mpsc::unbounded_channel();
-    let link_changed = Arc::new(Notify::new());
-    let (store, writer) = reflector::store::<Watched>();
-    let seen_store = store.clone();
-    let seen: reconcile::Seen = Arc::new(move |visit| seen(&seen_store, visit));
-    let watching = permissions::watch(PolicyWatch {
-        client: client.clone(),
-        links: seen.clone(),
-        link_changed: link_changed.clone(),
-        wake: wake.clone(),
-        pace,
-    });
-    let context = Arc::new(reconcile::Context {
+    let index = Arc::new(Index::new(namespaces.len().max(1)));
+    let watching =
+        permissions::watch(PolicyWatch { client: client.clone(), index: index.clone(), wake: wake.clone(), pace });
+    let context = Arc::new(Context {
         objects: Objects::new(client.clone()),
         events: Recorder::new(client.clone(), Reporter { controller: NAME.to_owned(), instance: None }),
         arm,
@@ -77,49 +73,26 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send + Sync 
         limits: Limits::paced(pace),
         clock,
         jitter,
-        slots: NamespaceSlots::new(wake.clone(), usize::from(CONCURRENCY / 2)),
+        places: Places::new(CONCURRENCY),
         lanes: Lanes::new(wake, pace),
         memories: Memories::default(),
-        seen,
+        index,
         sees_all: namespaces.is_empty(),
         orphans: Orphans::default(),
         metrics,
         outage: Outage::default(),
     });
-    let forgotten = context.clone();
-    let changes = links(&client, &namespaces)
-        .reflect(writer)
-        .inspect(move |event| {
-            if let Ok(watcher::Event::Delete(gone)) = event {
-                forgotten.forget(&key(gone), gone.meta().uid.as_deref());
-            }
-            link_changed.notify_one();
-        })
-        .applied_objects()
-        .predicate_filter(predicates::generation.combine(predicates::annotations), PredicateConfig::default());
-    let woken =
-        UnboundedReceiverStream::new(woken).map(|key| ObjectRef::<Watched>::new(&key.name).within(&key.namespace));
-    let (listing, has_listed) = (store.clone(), Arc::new(AtomicBool::new(false)));
-    let listed = has_listed.clone();
-    let notice = async move {
-        if listing.wait_until_ready().await.is_ok() {
-            listed.store(true, Ordering::Relaxed);
-            readiness.ready();
-        }
-        std::future::pending::<()>().await;
-    };
-    // kube's controller does not end before its first list is complete, which a missing right may prevent.
-    let early_end = {
-        let shutdown = shutdown.clone();
-        async move {
-            shutdown.await;
-            if has_listed.load(Ordering::Relaxed) {
-                std::future::pending::<()>().await;
-            }
-        }
-    };
+    let (store, mut writer) = reflector::store::<Named>();
+    // The index tells when there is something to do; kube's own store is complete from the beginning.
+    writer.apply_watcher_event(&watcher::Event::Init);
+    writer.apply_watcher_event(&watcher::Event::InitDone);
+    let changes = changes(links(&client, &namespaces), context.clone(), writer, readiness);
+    let woken = UnboundedReceiverStream::new(woken).map(|key| ObjectRef::new(&key.name).within(&key.namespace));
+    let closing = context.clone();
+    let end = shutdown.clone().map(move |()| closing.places.close());
     let controller = Controller::for_stream(changes, store)
-        .with_config(Config::default().concurrency(CONCURRENCY))
+        // The places limit what runs; who waits for one costs little.
+        .with_config(Config::default().concurrency(0))
         .reconcile_on(woken)
         .graceful_shutdown_on(shutdown)
         .run(reconcile_object, |_, _, _| Action::requeue(Duration::from_secs(60)), context)
@@ -128,50 +101,83 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send + Sync 
                 tracing::debug!(%error, "controller stream error");
             }
         });
-    tokio::select! { () = controller => {}, () = watching => {}, () = notice => {}, () = early_end => {} }
+    let controller = futures::future::join(controller, end);
+    tokio::select! { _ = controller => {}, () = watching => {} }
 }
 
-/// One watch for all namespaces, or one for each.
-fn links(
-    client: &Client,
-    namespaces: &[String],
-) -> impl Stream<Item = watcher::Result<watcher::Event<Watched>>> + Send + 'static {
+type Watches = dyn Stream<Item = (usize, watcher::Result<watcher::Event<Watched>>)> + Send;
+
+/// One watch for all namespaces, or one for each, with its number.
+fn links(client: &Client, namespaces: &[String]) -> Pin<Box<Watches>> {
     let apis: Vec<Api<Watched>> = match namespaces {
         [] => vec![Api::all(client.clone())],
         some => some.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect(),
     };
-    let streams = apis.into_iter().map(|api| {
-        watcher(api, watcher::Config::default())
-            .default_backoff()
-            .inspect(|event| {
-                if let Err(error) = event {
-                    tracing::warn!(%error, "watch failed; restarting it");
-                }
-            })
-            .boxed()
+    let watches = apis.into_iter().enumerate().map(|(number, api)| {
+        let events = watcher(api, watcher::Config::default()).default_backoff();
+        events.map(move |event| (number, event)).boxed()
     });
-    kubernetes::merge(streams.collect())
+    futures::stream::select_all(watches).boxed()
 }
 
-fn seen(store: &Store<Watched>, visit: &mut dyn FnMut(&SignalRSharedPrivateLink)) {
-    store.state().iter().filter_map(|object| object.0.as_ref().ok()).for_each(visit);
+/// The objects that are to be looked at.
+fn changes(
+    watches: Pin<Box<Watches>>,
+    context: Arc<Context>,
+    mut writer: Writer<Named>,
+    readiness: Readiness,
+) -> impl Stream<Item = watcher::Result<Named>> + Send + 'static {
+    watches.flat_map(move |(watch, event)| {
+        let changes = match event {
+            Ok(event) => context.index.apply(watch, event),
+            Err(error) => {
+                tracing::warn!(%error, "watch failed; restarting it");
+                if is_forbidden(&error) { context.index.refuse(watch) } else { Vec::new() }
+            }
+        };
+        if context.index.is_listed() {
+            readiness.ready();
+        }
+        let looks: Vec<_> = changes.into_iter().filter_map(|change| apply(&context, &mut writer, change)).collect();
+        futures::stream::iter(looks.into_iter().map(Ok))
+    })
 }
 
-fn key(object: &Watched) -> ObjectKey {
-    let reference = ObjectRef::from_obj(object);
-    ObjectKey { namespace: reference.namespace.unwrap_or_default(), name: reference.name }
+fn is_forbidden(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403)
 }
 
-async fn reconcile_object(
-    object: Arc<Watched>,
-    context: Arc<reconcile::Context>,
-) -> Result<Action, std::convert::Infallible> {
-    // The pass reads the object itself, also one that this version cannot read whole.
-    let key = key(&object);
-    let Some(_slot) = context.slots.begin(&key) else {
-        return Ok(Action::requeue(reconcile::SLOT_RESERVED_FOR));
+/// The object, if it is to be looked at.
+fn apply(context: &Context, writer: &mut Writer<Named>, change: Change) -> Option<Named> {
+    match change {
+        Change::Look(key) => {
+            let named = named(key);
+            writer.apply_watcher_event(&watcher::Event::Apply(named.clone()));
+            Some(named)
+        }
+        Change::Gone(key, uid) => {
+            context.forget(&key, Some(&uid));
+            // Another object may have come under its name.
+            if !context.index.shows(&key) {
+                writer.apply_watcher_event(&watcher::Event::Delete(named(key)));
+            }
+            None
+        }
+    }
+}
+
+fn named(key: ObjectKey) -> Named {
+    let metadata = ObjectMeta { namespace: Some(key.namespace), name: Some(key.name), ..ObjectMeta::default() };
+    metadata.into_response_partial()
+}
+
+async fn reconcile_object(object: Arc<Named>, context: Arc<Context>) -> Result<Action, Infallible> {
+    let key = ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    let Some(_place) = context.places.enter(&key.namespace).await else {
+        return Ok(Action::await_change());
     };
-    Ok(reconcile::pass(&context, &key).await.map_or_else(Action::await_change, Action::requeue))
+    // In a box of its own: thousands may wait for a place.
+    Ok(Box::pin(reconcile::pass(&context, &key)).await.map_or_else(Action::await_change, Action::requeue))
 }
 
 #[cfg(test)]
@@ -183,7 +189,7 @@ mod tests {
     use reqwest::Url;
 
     use super::*;
-    use crate::azure::{Lost, TokenSource, Transport};
+    use crate::azure::{ArmSetup, Lost, TokenSource, Transport};
 
     struct NoAzure;
 
@@ -209,7 +215,7 @@ mod tests {
         let readiness = Readiness::default();
         let setup = Setup {
             client: Client::new(forbidden, "default"),
-            arm: Arc::new(ArmClient::new(NoAzure, endpoint, tokens, Arc::default())),
+            arm: ArmClient::new(ArmSetup::new(NoAzure, endpoint, tokens, Arc::default())),
             metrics: Arc::default(),
             readiness,
             namespaces: vec![],

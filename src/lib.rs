@@ -7,6 +7,7 @@ pub mod config;
 pub mod controller;
 pub mod health;
 pub mod kubernetes;
+mod locked;
 pub mod metrics;
 pub mod operator;
 pub mod permissions;

@@ -8,7 +8,7 @@ use k8s_controller::LeaderElection;
 use kube::{Api, Client};
 
 use crate::api::{ApprovalPolicy, SignalRSharedPrivateLink};
-use crate::azure::{ArmClient, http_client, token_source};
+use crate::azure::{ArmClient, ArmSetup, http_client, token_source};
 use crate::config::RunArgs;
 use crate::controller::{self, NAME, Setup};
 use crate::health::{self, Readiness};
@@ -24,9 +24,11 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::default());
     let http = http_client(&settings)?;
     let tokens = token_source(&settings, &http)?;
-    let arm = Arc::new(
-        ArmClient::new(http, settings.arm.clone(), tokens, metrics.clone()).with_versions(args.api_versions()),
-    );
+    let arm = ArmClient::new(ArmSetup {
+        versions: args.api_versions(),
+        pace: args.pace,
+        ..ArmSetup::new(http, settings.arm.clone(), tokens, metrics.clone())
+    });
     let client = kubernetes::connect().await?;
     check_definitions(&client).await?;
     let readiness = Readiness::default();

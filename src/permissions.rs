@@ -5,38 +5,36 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt as _};
 use k8s_controller::conditions::{self, ConditionStatus, DesiredCondition};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
-use signalr_private_link_core::Limits;
-use signalr_private_link_core::desired::{ApprovalMode, Desired};
 use signalr_private_link_core::message::safe;
+use signalr_private_link_core::policy::Policy;
 use tokio::sync::{Notify, mpsc};
 
-use crate::api::{self, ApprovalPolicy, ApprovalPolicyStatus, SignalRSharedPrivateLink};
+use crate::api::{self, ApprovalPolicy, ApprovalPolicyStatus};
 use crate::kubernetes::{KubeFailure, Objects};
-use crate::reconcile::{ObjectKey, Seen};
+use crate::reconcile::{Index, ObjectKey};
 
 /// How long changes are gathered before they are acted on, at pace 1.
 const GATHER: Duration = Duration::from_millis(300);
 /// Looking at all links has its price, which does not get smaller with the pace.
 const LEAST_GATHER: Duration = Duration::from_millis(100);
+/// Looking at all links takes at most one part in so many of the time.
+const MOST_OF_THE_TIME: u32 = 50;
 
 /// What the watch over policies and namespaces needs.
 pub struct PolicyWatch {
     /// Kubernetes.
     pub client: Client,
     /// The links that their own watch has seen.
-    pub links: Seen,
-    /// Told whenever a link changed.
-    pub link_changed: Arc<Notify>,
+    pub index: Arc<Index>,
     /// Wakes a link.
     pub wake: mpsc::UnboundedSender<ObjectKey>,
     /// The operator's pace.
@@ -51,7 +49,13 @@ type StoredPolicy = DeserializeGuard<ApprovalPolicy>;
 #[derive(Default, PartialEq)]
 struct Snapshot {
     policies: BTreeMap<String, Version>,
-    labels: BTreeMap<String, BTreeMap<String, String>>,
+    labels: BTreeMap<String, Vec<(String, String)>>,
+}
+
+impl Snapshot {
+    fn labels(&self, namespace: &str) -> &[(String, String)] {
+        self.labels.get(namespace).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// The uid and generation of an object: what `spec` it is.
@@ -66,9 +70,11 @@ fn version(policy: &StoredPolicy) -> Version {
 
 /// Watches until the process ends.
 pub async fn watch(context: PolicyWatch) {
-    let changed = context.link_changed.clone();
-    let (policies, policy_events) = reflect::<StoredPolicy>(&context.client, "policies");
-    let (namespaces, namespace_events) = reflect::<Namespace>(&context.client, "namespaces");
+    let changed = Notify::new();
+    let all = (Api::all(context.client.clone()), Api::all(context.client.clone()));
+    let (policies, policy_events) = reflect(watcher::<StoredPolicy>(all.0, watcher::Config::default()), "policies");
+    let (namespaces, namespace_events) =
+        reflect(watcher::<PartialObjectMeta<Namespace>>(all.1, watcher::Config::default()), "namespaces");
     let mut events = futures::stream::select(policy_events, namespace_events);
     let listed = async {
         let _ = futures::future::join(policies.wait_until_ready(), namespaces.wait_until_ready()).await;
@@ -78,9 +84,10 @@ pub async fn watch(context: PolicyWatch) {
         let mut before = snapshot(&policies, &namespaces);
         let mut unreadable = Told::default();
         loop {
-            say_all(&context, &policies, &mut unreadable, &before).await;
-            changed.notified().await;
-            tokio::time::sleep(GATHER.mul_f64(context.pace).max(LEAST_GATHER)).await;
+            let took = say_all(&context, &policies, &mut unreadable, &before).await;
+            tokio::select! { () = changed.notified() => {}, () = context.index.changed() => {} }
+            let gather = GATHER.mul_f64(context.pace).max(LEAST_GATHER);
+            tokio::time::sleep(gather.max(took * MOST_OF_THE_TIME)).await;
             let now = snapshot(&policies, &namespaces);
             wake(&context, &before, &now);
             before = now;
@@ -95,13 +102,17 @@ pub async fn watch(context: PolicyWatch) {
 }
 
 /// A store that a watch keeps, and the watch's events.
-fn reflect<K>(client: &Client, what: &'static str) -> (Store<K>, impl Stream<Item = ()> + Send + Unpin + use<K>)
+fn reflect<K>(
+    watch: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    what: &'static str,
+) -> (Store<K>, impl Stream<Item = ()> + Send + Unpin)
 where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store::<K>();
-    let events = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
+    let events = watch
         .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
         .map(move |event| {
             if let Err(error) = event {
@@ -112,10 +123,11 @@ where
     (store, events)
 }
 
-fn snapshot(policies: &Store<StoredPolicy>, namespaces: &Store<Namespace>) -> Snapshot {
+fn snapshot(policies: &Store<StoredPolicy>, namespaces: &Store<PartialObjectMeta<Namespace>>) -> Snapshot {
+    let labels = |namespace: &PartialObjectMeta<Namespace>| namespace.labels().clone().into_iter().collect();
     Snapshot {
         policies: policies.state().iter().map(|p| (p.name_any(), version(p))).collect(),
-        labels: namespaces.state().iter().map(|n| (n.name_any(), n.labels().clone())).collect(),
+        labels: namespaces.state().iter().map(|n| (n.name_any(), labels(n))).collect(),
     }
 }
 
@@ -123,28 +135,35 @@ fn snapshot(policies: &Store<StoredPolicy>, namespaces: &Store<Namespace>) -> Sn
 /// else those in a namespace whose labels did.
 fn wake(context: &PolicyWatch, before: &Snapshot, now: &Snapshot) {
     let policies = before.policies != now.policies;
-    (context.links)(&mut |link: &SignalRSharedPrivateLink| {
-        let namespace = link.namespace().unwrap_or_default();
-        let concerned = policies || before.labels.get(&namespace) != now.labels.get(&namespace);
-        if concerned && link.spec.approval.mode == api::ApprovalMode::Automatic {
-            // The receiver is gone only when the controller is.
-            let _ = context.wake.send(ObjectKey { namespace, name: link.name_any() });
-        }
-    });
+    if before == now {
+        return;
+    }
+    let concerned = |namespace: &str| policies || before.labels(namespace) != now.labels(namespace);
+    for key in context.index.automatic(concerned) {
+        // The receiver is gone only when the controller is.
+        let _ = context.wake.send(key);
+    }
 }
 
-/// Writes the status of every policy whose status is not what it should be.
-async fn say_all(context: &PolicyWatch, policies: &Store<StoredPolicy>, unreadable: &mut Told, now: &Snapshot) {
-    let mut asking = Vec::new();
-    (context.links)(&mut |link| {
-        let desired = api::desired(link, Limits::REAL).ok();
-        asking.extend(desired.filter(|d| d.mode == ApprovalMode::Automatic && !d.deleting));
-    });
+/// Writes the status of every policy whose status is not what it should be. Returns how long it took to look at
+/// all links.
+async fn say_all(
+    context: &PolicyWatch,
+    policies: &Store<StoredPolicy>,
+    unreadable: &mut Told,
+    now: &Snapshot,
+) -> Duration {
+    let begun = Instant::now();
+    let stored = policies.state();
+    let usable: Vec<Policy> = stored.iter().filter_map(|policy| api::policy(policy.0.as_ref().ok()?)).collect();
+    let permitted = context.index.count_permitted(&usable, |namespace| now.labels(namespace));
+    let permitted: HashMap<&str, usize> = usable.iter().map(|policy| policy.name.as_str()).zip(permitted).collect();
+    let took = begun.elapsed();
     let objects = Objects::new(context.client.clone());
-    for policy in policies.state() {
+    for policy in &stored {
         let status = match &policy.0 {
             Ok(policy) => {
-                let status = status(policy, &asking, now);
+                let status = status(policy, permitted.get(policy.name_any().as_str()).copied());
                 if policy.status.as_ref() == Some(&status) {
                     continue;
                 }
@@ -152,7 +171,7 @@ async fn say_all(context: &PolicyWatch, policies: &Store<StoredPolicy>, unreadab
             }
             // What its status says cannot be read either, so it is remembered that it was told.
             Err(problem) => {
-                if unreadable.get(&policy.name_any()) == Some(&version(&policy)) {
+                if unreadable.get(&policy.name_any()) == Some(&version(policy)) {
                     continue;
                 }
                 tracing::warn!(
@@ -163,10 +182,10 @@ async fn say_all(context: &PolicyWatch, policies: &Store<StoredPolicy>, unreadab
                 status_of_unreadable(&problem.error, policy.meta().generation)
             }
         };
-        match objects.write_policy_status(&policy, &status).await {
+        match objects.write_policy_status(policy, &status).await {
             // Another version is on its way, and brings us here again.
             Ok(()) if policy.0.is_err() => {
-                unreadable.insert(policy.name_any(), version(&policy));
+                unreadable.insert(policy.name_any(), version(policy));
             }
             Ok(()) | Err(KubeFailure::Changed | KubeFailure::NotFound) => {}
             Err(error) => {
@@ -174,6 +193,7 @@ async fn say_all(context: &PolicyWatch, policies: &Store<StoredPolicy>, unreadab
             }
         }
     }
+    took
 }
 
 fn status_of_unreadable(problem: &str, generation: Option<i64>) -> ApprovalPolicyStatus {
@@ -187,24 +207,19 @@ fn status_of_unreadable(problem: &str, generation: Option<i64>) -> ApprovalPolic
     status
 }
 
-fn status(policy: &ApprovalPolicy, asking: &[Desired], now: &Snapshot) -> ApprovalPolicyStatus {
+/// What a policy amounts to; `permitted` is how many links it permits, if it can be used at all.
+fn status(policy: &ApprovalPolicy, permitted: Option<usize>) -> ApprovalPolicyStatus {
     let generation = policy.metadata.generation;
     let mut status = policy.status.clone().unwrap_or_default();
     status.observed_generation = generation;
-    let none = BTreeMap::new();
-    let (truth, reason, message) = match api::policy(policy) {
+    let (truth, reason, message) = match api::policy(policy).zip(permitted) {
         None => {
             status.permitted_links = Some(0);
             status.warnings.clear();
             let message = "The policy permits nothing: spec.namespaces.selector or spec.confirmWithin cannot be read.";
             (ConditionStatus::False, "InvalidSpec", message.to_owned())
         }
-        Some(policy) => {
-            let permitted = asking.iter().filter(|desired| {
-                let labels = now.labels.get(&desired.object.namespace).unwrap_or(&none);
-                policy.permits(desired, &labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<Vec<_>>())
-            });
-            let links = permitted.count();
+        Some((policy, links)) => {
             status.permitted_links = i64::try_from(links).ok();
             status.warnings = policy.warnings();
             let message = format!("Permits the automatic approval of {links} link(s) that ask for it.");

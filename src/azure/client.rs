@@ -12,9 +12,11 @@ use signalr_private_link_core::message::{duration, safe};
 use signalr_private_link_core::{ArmError, Failure};
 use tokio::time::Instant;
 
+use super::budget::{Budget, Caller};
 use super::cloud::ApiVersions;
-use super::error::{code_and_message, correlation, date, retry_after};
+use super::error::{code_and_message, correlation, date, remaining, retry_after};
 use super::gate::{Bucket, Gates, Scope};
+use super::silence::Silences;
 use super::token::TokenSource;
 use super::transport::{Lost, Transport};
 use crate::metrics::Metrics;
@@ -53,7 +55,36 @@ pub enum CallKind {
     PutConnection,
 }
 
+/// The writes that the operator makes to ARM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteKind {
+    /// A link is put.
+    Create,
+    /// A link is deleted.
+    Delete,
+    /// A connection is approved or rejected.
+    Decide,
+}
+
+impl WriteKind {
+    const fn bucket(self) -> Bucket {
+        match self {
+            Self::Create | Self::Decide => Bucket::Writes,
+            Self::Delete => Bucket::Deletes,
+        }
+    }
+}
+
 impl About {
+    /// What answers as a whole, or not at all: a service of Azure's in a subscription.
+    fn service(&self) -> String {
+        let service = match self.call {
+            CallKind::ListConnections | CallKind::GetConnection | CallKind::PutConnection => "vault",
+            _ => "signalr",
+        };
+        format!("{service} {}", self.subscription.to_ascii_lowercase())
+    }
+
     pub(super) fn error(&self, failure: Failure, code: String, message: String) -> ArmError {
         ArmError {
             failure,
@@ -112,34 +143,80 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// A client of one ARM endpoint.
+/// How ARM is reached.
+pub struct ArmSetup {
+    /// The network.
+    pub transport: Box<dyn Transport>,
+    /// Tokens are sent to this URL and its subdomains only.
+    pub endpoint: Url,
+    /// Where tokens come from.
+    pub tokens: TokenSource,
+    /// What is asked for; other versions for a cloud that lags behind.
+    pub versions: ApiVersions,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Multiplies waits; budgets fill the faster the smaller it is.
+    pub pace: f64,
+}
+
+impl ArmSetup {
+    /// The usual versions, at pace 1.
+    #[must_use]
+    pub fn new(transport: impl Transport + 'static, endpoint: Url, tokens: TokenSource, metrics: Arc<Metrics>) -> Self {
+        let (transport, versions) = (Box::new(transport), ApiVersions::default());
+        Self { transport, endpoint, tokens, versions, metrics, pace: 1.0 }
+    }
+}
+
+/// A client of one ARM endpoint, which calls on behalf of one namespace. Its clones share all limits.
+#[derive(Clone)]
 pub struct ArmClient {
-    transport: Box<dyn Transport>,
-    endpoint: Url,
-    tokens: TokenSource,
+    shared: Arc<Shared>,
+    caller: Caller,
+}
+
+struct Shared {
+    setup: ArmSetup,
     gates: Gates,
-    pub(super) versions: ApiVersions,
-    metrics: Arc<Metrics>,
+    budget: Budget,
+    silences: Silences,
 }
 
 impl ArmClient {
-    /// A client that sends tokens of `tokens` to `endpoint` and its subdomains only.
+    /// A client that nobody has called yet.
     #[must_use]
-    pub fn new(transport: impl Transport + 'static, endpoint: Url, tokens: TokenSource, metrics: Arc<Metrics>) -> Self {
-        let (gates, versions) = (Gates::default(), ApiVersions::default());
-        Self { transport: Box::new(transport), endpoint, tokens, gates, versions, metrics }
+    pub fn new(setup: ArmSetup) -> Self {
+        let budget = Budget::new(setup.pace);
+        let shared = Shared { setup, gates: Gates::default(), budget, silences: Silences::default() };
+        Self { shared: Arc::new(shared), caller: Caller { tenant: "".into(), is_urgent: false } }
     }
 
-    /// The same at other API versions, for a cloud that lags behind.
+    /// The same, on behalf of a namespace: all of them have equal shares of what ARM takes.
     #[must_use]
-    pub fn with_versions(mut self, versions: ApiVersions) -> Self {
-        self.versions = versions;
-        self
+    pub fn on_behalf_of(&self, namespace: &str) -> Self {
+        Self { shared: self.shared.clone(), caller: Caller { tenant: namespace.into(), is_urgent: false } }
+    }
+
+    /// The same, for the last reads before a write: they do not wait behind others.
+    #[must_use]
+    pub fn without_waiting(&self) -> Self {
+        Self { shared: self.shared.clone(), caller: Caller { is_urgent: true, ..self.caller.clone() } }
+    }
+
+    pub(super) fn versions(&self) -> &ApiVersions {
+        &self.shared.setup.versions
+    }
+
+    /// Waits until one more write may be made. What authorises it is read afterwards, so that it is not too old
+    /// when the write is sent (R6).
+    pub async fn admit_write(&self, subscription: &str, write: WriteKind) {
+        let caller = Caller { is_urgent: write != WriteKind::Create, ..self.caller.clone() };
+        self.shared.budget.spend(subscription, write.bucket(), &caller).await;
     }
 
     /// The URL of a resource. The path is one that a resource id was rebuilt to.
     pub(super) fn url(&self, path: &str, api_version: &str) -> Url {
-        let mut url = self.endpoint.clone();
+        let mut url = self.shared.setup.endpoint.clone();
         url.set_path(path);
         url.set_query(Some(&format!("api-version={api_version}")));
         url
@@ -157,11 +234,12 @@ impl ArmClient {
         };
         let url = Url::parse(url).map_err(|_| refuse("it cannot be parsed"))?;
         let host = url.host_str().unwrap_or_default();
-        let ours = self.endpoint.host_str().unwrap_or_default();
+        let endpoint = &self.shared.setup.endpoint;
+        let ours = endpoint.host_str().unwrap_or_default();
         let below = host.strip_suffix(ours).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
         if url.scheme() != "https" {
             Err(refuse("it is not https"))
-        } else if !below || url.port_or_known_default() != self.endpoint.port_or_known_default() {
+        } else if !below || url.port_or_known_default() != endpoint.port_or_known_default() {
             Err(refuse(&format!("its host {} is not the configured {ours}", safe(host))))
         } else {
             Ok(url)
@@ -183,6 +261,7 @@ impl ArmClient {
     /// # Errors
     /// Typed; a status of 300 and more is one, for redirects are not followed.
     pub(super) async fn read(&self, url: Url, about: &About) -> Result<Answer, CallError> {
+        self.shared.budget.spend(&about.subscription, Bucket::Reads, &self.caller).await;
         let outgoing = || Outgoing { method: Method::GET, url: url.clone(), body: None, not_after: None };
         match self.send(outgoing(), about).await {
             Err(CallError { fate: Fate::DecideAgain, .. }) => self.send(outgoing(), about).await,
@@ -211,7 +290,7 @@ impl ArmClient {
             Ok(_) => "ok",
             Err(call) => call.error.failure.label(),
         };
-        self.metrics.arm_call(about.call.into(), label);
+        self.shared.setup.metrics.arm_call(about.call.into(), label);
         outcome
     }
 
@@ -222,12 +301,18 @@ impl ArmClient {
             error: about.error(failure, String::new(), message),
             fate: Fate::NotApplied,
         };
-        let token = self.tokens.token().await.map_err(|why| not_sent(Failure::CredentialUnavailable, why))?;
+        let Shared { setup: ArmSetup { transport, tokens, .. }, gates, budget, silences } = &*self.shared;
+        let token = tokens.token().await.map_err(|why| not_sent(Failure::CredentialUnavailable, why))?;
         // The token may have taken its time. From here on a connection may have to be made, within the
         // call's deadline, and nothing else is waited for.
         let scopes = [Scope::subscription(&about.subscription, bucket), Scope::resource(&about.scope, bucket)];
-        if let Some(left) = self.gates.closed(&scopes) {
+        if let Some(left) = gates.closed(&scopes) {
             return Err(not_sent(Failure::Throttled(Some(left)), "ARM asked to wait; nothing was sent".into()));
+        }
+        let service = about.service();
+        if let Some(left) = silences.rest(&service) {
+            let why = "ARM has not answered the last calls; nothing was sent";
+            return Err(not_sent(Failure::Transient(Some(left)), why.into()));
         }
         if not_after.is_some_and(|last| last < Instant::now()) {
             let why = "what had to be read and asked for before took too long; nothing was sent";
@@ -243,13 +328,17 @@ impl ArmClient {
         let request = request
             .body(body)
             .map_err(|error| not_sent(Failure::Unexpected, format!("the request cannot be made: {error}")))?;
-        let answer = match tokio::time::timeout(DEADLINE, self.transport.send(request)).await {
+        let answer = match tokio::time::timeout(DEADLINE, transport.send(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(Lost { sent: true, why: format!("no answer within {} s", DEADLINE.as_secs()) }),
         };
         let (parts, body) = match answer {
-            Ok(answer) => answer.into_parts(),
+            Ok(answer) => {
+                silences.end(&service);
+                answer.into_parts()
+            }
             Err(Lost { sent, why }) => {
+                silences.lose(&service);
                 let error = about.error(Failure::Transient(None), String::new(), why);
                 let fate = if sent && !reads { Fate::Unknown } else { Fate::NotApplied };
                 return Err(CallError { error, fate });
@@ -257,8 +346,11 @@ impl ArmClient {
         };
         let (status, headers) = (parts.status.as_u16(), parts.headers);
         let correlation = correlation(&headers);
+        if let Some(left) = remaining(&headers, bucket.word()) {
+            budget.correct(&about.subscription, bucket, left);
+        }
         if (200..300).contains(&status) {
-            self.gates.forget(&scopes);
+            gates.forget(&scopes);
             return Ok(Answer { status, date: date(&headers), operation: operation(&headers), correlation, body });
         }
         let (code, mut message) = code_and_message(status, &body);
@@ -266,7 +358,7 @@ impl ArmClient {
         // ARM counts throttled calls per subscription; whatever else asks to wait speaks for itself.
         let [subscription, resource] = scopes;
         let scope = if status == 429 { Some(subscription) } else { asked.map(|_| resource) };
-        let closed = scope.map(|scope| self.gates.close(scope, asked));
+        let closed = scope.map(|scope| gates.close(scope, asked));
         if let (Some(asked), Some(closed)) = (asked, closed.filter(|closed| asked.is_some_and(|asked| asked > *closed)))
         {
             message =
@@ -284,12 +376,12 @@ impl ArmClient {
         // A token that was just issued is refused for what it is, and one of another tenant whatever its age:
         // another one would not be taken either, and all others go on with this one.
         if failure == Failure::Unauthorized && token.is_old() && code != "InvalidAuthenticationTokenTenant" {
-            self.tokens.refuse(&token).await;
+            tokens.refuse(&token).await;
             fate = Fate::DecideAgain;
         }
         // Rights that come through a group are in the token, as of when it was issued (kubernetes#90351).
         if failure == Failure::Forbidden && token.may_lack_rights() {
-            self.tokens.outdated(&token);
+            tokens.outdated(&token);
         }
         let mut error = about.error(failure, code, message);
         if failure == Failure::Forbidden {

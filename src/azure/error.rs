@@ -54,6 +54,18 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
 }
 
+/// How many calls of this kind ARM will take yet: the least of what the headers tell
+/// (`x-ms-ratelimit-remaining-subscription-reads` and its like; some answers have a part of them).
+pub(super) fn remaining(headers: &HeaderMap, kind: &str) -> Option<f64> {
+    ["subscription", "subscription-global", "tenant"]
+        .iter()
+        .filter_map(|scope| {
+            headers.get(format!("x-ms-ratelimit-remaining-{scope}-{kind}"))?.to_str().ok()?.parse().ok()
+        })
+        .filter(|left: &f64| left.is_finite() && *left >= 0.0)
+        .reduce(f64::min)
+}
+
 /// The answer's `Date`.
 pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(headers.get(reqwest::header::DATE)?.to_str().ok()?)

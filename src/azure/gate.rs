@@ -1,11 +1,12 @@
 //! Throttling: nothing is sent to the same scope before `Retry-After` has passed, whatever answer it came with.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use signalr_private_link_core::backoff::{self, Range};
 use tokio::time::Instant;
+
+use crate::locked::Locked;
 
 /// ARM counts reads, writes and deletes apart, per subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,12 +66,12 @@ struct Gate {
 
 /// Which scopes are closed, and until when.
 #[derive(Debug, Default)]
-pub(super) struct Gates(Mutex<HashMap<Scope, Gate>>);
+pub(super) struct Gates(Locked<HashMap<Scope, Gate>>);
 
 impl Gates {
     /// How long one of these scopes is closed yet.
     pub(super) fn closed(&self, scopes: &[Scope]) -> Option<Duration> {
-        let gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gates = self.0.lock();
         let now = Instant::now();
         let left = scopes.iter().filter_map(|scope| gates.get(scope)?.until.checked_duration_since(now));
         left.filter(|left| !left.is_zero()).max()
@@ -79,7 +80,7 @@ impl Gates {
     /// Closes a scope; returns for how long.
     pub(super) fn close(&self, scope: Scope, retry_after: Option<Duration>) -> Duration {
         let now = Instant::now();
-        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = self.0.lock();
         // Of those that opened long ago nothing is left to remember.
         gates.retain(|_, gate| gate.until + LONGEST > now);
         let gate = gates.entry(scope).or_insert(Gate { until: now, unnamed: 0 });
@@ -99,7 +100,7 @@ impl Gates {
 
     /// A call to these scopes went well: nothing is remembered of those that are open.
     pub(super) fn forget(&self, scopes: &[Scope]) {
-        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = self.0.lock();
         let now = Instant::now();
         for scope in scopes {
             if gates.get(scope).is_some_and(|gate| gate.until <= now) {

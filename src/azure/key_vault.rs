@@ -99,7 +99,7 @@ impl ArmClient {
             subscription: vault.subscription().to_owned(),
             call: CallKind::ListConnections,
         };
-        let url = self.url(&format!("{}/privateEndpointConnections", vault.path()), &self.versions.key_vault);
+        let url = self.url(&format!("{}/privateEndpointConnections", vault.path()), &self.versions().key_vault);
         let (wire, date) = self.pages::<WireConnection>(url, &about).await?;
         let ours = |connection: &Connection| connection.id.vault() == *vault;
         Ok(Connections { connections: wire.into_iter().filter_map(WireConnection::read).filter(ours).collect(), date })
@@ -112,7 +112,7 @@ impl ArmClient {
     /// Typed.
     pub async fn get_connection(&self, id: &ConnectionId) -> Result<(Option<Connection>, Option<Timestamp>), ArmError> {
         let about = about(id, "reading the connection", READ, CallKind::GetConnection);
-        match self.read(self.url(id.path(), &self.versions.key_vault), &about).await {
+        match self.read(self.url(id.path(), &self.versions().key_vault), &about).await {
             Ok(answer) if answer.status == 204 => Ok((None, answer.date)),
             Ok(answer) => {
                 let wire: WireConnection = super::client::parse(&answer, &about)?;
@@ -146,7 +146,7 @@ impl ArmClient {
         if let (Some(etag), Some(body)) = (write.etag, body.as_object_mut()) {
             body.insert("etag".into(), etag.into());
         }
-        let url = self.url(write.connection.path(), &self.versions.key_vault);
+        let url = self.url(write.connection.path(), &self.versions().key_vault);
         self.write(Method::PUT, url, Some(body), &about, write.not_after).await.map(drop)
     }
 }

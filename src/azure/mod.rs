@@ -1,6 +1,7 @@
 //! Azure Resource Manager, as the operator speaks it: one attempt per call, a deadline, tokens to
 //! the configured host only, and failures that are typed before anybody decides on them.
 
+mod budget;
 mod client;
 mod cloud;
 mod credential;
@@ -11,10 +12,11 @@ mod key_vault;
 mod operation;
 mod share;
 mod signalr;
+mod silence;
 mod token;
 mod transport;
 
-pub use client::{Answer, ArmClient, CallError, CallKind, DEADLINE, Fate};
+pub use client::{Answer, ArmClient, ArmSetup, CallError, CallKind, DEADLINE, Fate, WriteKind};
 pub use cloud::{ApiVersions, Cloud, CloudSettings, CredentialKind, KEY_VAULT_API_VERSION, SIGNALR_API_VERSION};
 pub use credential::token_source;
 pub use key_vault::ApprovalWrite;

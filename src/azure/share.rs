@@ -3,16 +3,18 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared as SharedFuture};
 use signalr_private_link_core::ArmError;
 
+use crate::locked::Locked;
+
 type Answer<T> = Result<Arc<T>, ArmError>;
 type Batch<T> = SharedFuture<BoxFuture<'static, Answer<T>>>;
-type ByKey<V> = Arc<Mutex<HashMap<String, V>>>;
+type ByKey<V> = Arc<Locked<HashMap<String, V>>>;
 
 /// Coalesces reads of the same parent. Nothing is cached: a batch is forgotten when it is sent.
 pub struct Shared<T> {
@@ -38,7 +40,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         F: Future<Output = Result<T, ArmError>> + Send + 'static,
     {
         let batch = {
-            let mut gathering = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut gathering = self.gathering.lock();
             match gathering.get(key) {
                 Some(batch) => batch.clone(),
                 None => {
@@ -59,16 +61,16 @@ impl<T: Send + Sync + 'static> Shared<T> {
         let (gathering, running) = (Arc::downgrade(&self.gathering), self.running.clone());
         async move {
             tokio::time::sleep(gather).await;
-            let turn = running.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default().clone();
+            let turn = running.lock().entry(key.clone()).or_default().clone();
             let answer = {
                 let _one_at_a_time = turn.lock().await;
                 // From here on the answer would be older than the question.
                 if let Some(gathering) = gathering.upgrade() {
-                    gathering.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                    gathering.lock().remove(&key);
                 }
                 request().await.map(Arc::new)
             };
-            let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut running = running.lock();
             // This batch and the map hold it: nobody else waits for a turn.
             if Arc::strong_count(&turn) <= 2 {
                 running.remove(&key);
@@ -115,8 +117,8 @@ mod tests {
         assert_eq!(*other.unwrap(), 1, "another parent does not wait");
         assert_eq!(*third.unwrap(), 2, "asked while the first was under way");
         assert_eq!(count.load(Ordering::SeqCst), 3);
-        assert!(shared.gathering.lock().unwrap().is_empty());
-        assert!(shared.running.lock().unwrap().is_empty());
+        assert!(shared.gathering.lock().is_empty());
+        assert!(shared.running.lock().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -85,7 +85,7 @@ impl ArmClient {
             signalr.subscription(),
             CallKind::ListLinks,
         );
-        let url = self.url(&format!("{}/sharedPrivateLinkResources", signalr.path()), &self.versions.signalr);
+        let url = self.url(&format!("{}/sharedPrivateLinkResources", signalr.path()), &self.versions().signalr);
         let (links, date) = self.pages::<WireLink>(url, &about).await?;
         Ok(Links { links: links.into_iter().map(Link::from).collect(), date })
     }
@@ -101,7 +101,7 @@ impl ArmClient {
             "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources/read",
             CallKind::GetLink,
         );
-        match self.get::<WireLink>(self.url(link.path(), &self.versions.signalr), &about).await {
+        match self.get::<WireLink>(self.url(link.path(), &self.versions().signalr), &about).await {
             Ok((wire, date)) => {
                 let found = Link::from(wire);
                 let name = if found.name.is_empty() { link.name().to_owned() } else { found.name.clone() };
@@ -137,7 +137,7 @@ impl ArmClient {
             "requestMessage": message,
         }});
         let answer = self
-            .write(Method::PUT, self.url(link.path(), &self.versions.signalr), Some(body), &about, not_after)
+            .write(Method::PUT, self.url(link.path(), &self.versions().signalr), Some(body), &about, not_after)
             .await?;
         if answer.body.is_empty() {
             // Accepted: ARM answers so to a PUT over an existing resource (202 without a body).
@@ -159,8 +159,9 @@ impl ArmClient {
             "Microsoft.SignalRService/SignalR/sharedPrivateLinkResources/delete",
             CallKind::DeleteLink,
         );
-        let answer =
-            self.write(Method::DELETE, self.url(link.path(), &self.versions.signalr), None, &about, not_after).await?;
+        let answer = self
+            .write(Method::DELETE, self.url(link.path(), &self.versions().signalr), None, &about, not_after)
+            .await?;
         Ok(answer.operation.filter(|_| answer.status == 202))
     }
 
@@ -177,7 +178,7 @@ impl ArmClient {
             signalr.subscription(),
             CallKind::ListReplicas,
         );
-        let url = self.url(&format!("{}/replicas", signalr.path()), &self.versions.signalr);
+        let url = self.url(&format!("{}/replicas", signalr.path()), &self.versions().signalr);
         let (replicas, _) = self.pages::<serde_json::Value>(url, &about).await?;
         Ok(replicas.len())
     }

@@ -2,7 +2,7 @@
 //! token can be printed.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use azure_core::credentials::TokenCredential;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::client::DEADLINE;
 use super::entra::Refusal;
 use super::error::causes;
+use crate::locked::Locked;
 
 /// A token is renewed when less than this is left of it.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
@@ -85,7 +86,7 @@ struct Source {
     name: String,
     scope: String,
     refusal: Refusal,
-    held: Mutex<Option<Token>>,
+    held: Locked<Option<Token>>,
     refresh: Arc<tokio::sync::Mutex<Refresh>>,
 }
 
@@ -118,7 +119,7 @@ impl TokenSource {
     /// after ARM refused a token. `name` says which one it is, for people.
     #[must_use]
     pub fn new(make: Box<MakeCredential>, name: String, scope: String, refusal: Refusal) -> Self {
-        Self(Arc::new(Source { make, name, scope, refusal, held: Mutex::new(None), refresh: Arc::default() }))
+        Self(Arc::new(Source { make, name, scope, refusal, held: Locked::new(None), refresh: Arc::default() }))
     }
 
     /// A token that is valid for some minutes yet, or at least still valid: then another one is asked for
@@ -157,11 +158,11 @@ impl TokenSource {
 
 impl Source {
     fn held(&self) -> Option<Token> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.held.lock().clone()
     }
 
     fn hold(&self, token: Option<Token>) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = token;
+        *self.held.lock() = token;
     }
 
     fn valid(&self, at_least: Duration) -> Option<Token> {

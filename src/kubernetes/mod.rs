@@ -1,9 +1,7 @@
 //! The Kubernetes side: a client, live reads, and writes that are all conditional (R4).
 
 mod client;
-mod merge;
 mod objects;
 
 pub use client::{connect, deadline};
-pub use merge::merge;
 pub use objects::{KubeFailure, Objects};

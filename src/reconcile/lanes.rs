@@ -5,7 +5,7 @@
 //! reported the last one as ended. So the queue moves on only after a pause.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use signalr_private_link_core::backoff::{self, Range};
@@ -13,6 +13,7 @@ use tokio::sync::{OwnedMutexGuard, mpsc};
 use tokio::time::Instant;
 
 use super::ObjectKey;
+use crate::locked::Locked;
 
 /// How long a SignalR rests after an operation at pace 1.
 const REST: Duration = Duration::from_secs(5);
@@ -41,10 +42,17 @@ struct Lane {
     refusals: u32,
 }
 
+#[derive(Default)]
+struct Signalrs {
+    lanes: HashMap<String, Lane>,
+    /// The lane in which it is an object's turn.
+    turns: HashMap<ObjectKey, String>,
+}
+
 /// The lanes of all SignalRs and vaults.
 pub struct Lanes {
-    locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    lanes: Arc<Mutex<HashMap<String, Lane>>>,
+    locks: Locked<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    signalrs: Arc<Locked<Signalrs>>,
     wake: mpsc::UnboundedSender<ObjectKey>,
     pace: f64,
 }
@@ -53,13 +61,13 @@ impl Lanes {
     /// Lanes that wake objects through `wake`; `pace` scales the rest after an operation.
     #[must_use]
     pub fn new(wake: mpsc::UnboundedSender<ObjectKey>, pace: f64) -> Self {
-        Self { locks: Mutex::default(), lanes: Arc::default(), wake, pace }
+        Self { locks: Locked::default(), signalrs: Arc::default(), wake, pace }
     }
 
     /// Holds the lane of a parent for the last reads before a write and the write itself.
     pub async fn enter(&self, parent: &str) -> OwnedMutexGuard<()> {
         let lock = {
-            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut locks = self.locks.lock();
             locks.retain(|key, lock| key == parent || Arc::strong_count(lock) > 1);
             locks.entry(parent.to_owned()).or_default().clone()
         };
@@ -67,14 +75,12 @@ impl Lanes {
     }
 
     fn with<T>(&self, signalr: &str, change: impl FnOnce(&mut Lane) -> T) -> T {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        change(lanes.entry(signalr.to_owned()).or_default())
+        change(self.signalrs.lock().lanes.entry(signalr.to_owned()).or_default())
     }
 
     /// A question about a lane; one that nobody used yet is free.
     fn look(&self, signalr: &str, question: impl FnOnce(&Lane) -> bool) -> bool {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.get(signalr).is_some_and(question)
+        self.signalrs.lock().lanes.get(signalr).is_some_and(question)
     }
 
     /// Whether the object has to wait for others before it writes to the SignalR.
@@ -146,51 +152,56 @@ impl Lanes {
     }
 
     fn wake_next(&self, signalr: String, at: Instant) {
-        let (lanes, wake) = (self.lanes.clone(), self.wake.clone());
+        let (signalrs, wake) = (self.signalrs.clone(), self.wake.clone());
         tokio::spawn(async move {
             tokio::time::sleep_until(at).await;
-            let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(lane) = lanes.get_mut(&signalr) {
-                lane.wake(&wake);
-                if lane.is_idle() {
-                    lanes.remove(&signalr);
-                }
-            }
+            signalrs.lock().wake(&signalr, &wake);
         });
     }
 
     /// The pass of an object whose turn it was ended: if it did not write, the next one goes.
     pub fn yield_turn(&self, object: &ObjectKey) {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        for lane in lanes.values_mut() {
-            if lane.turn.as_ref().is_some_and(|(who, _)| who == object) {
-                lane.turn = None;
-                lane.wake(&self.wake);
-            }
+        let mut signalrs = self.signalrs.lock();
+        let Some(signalr) = signalrs.turns.remove(object) else { return };
+        let lane = signalrs.lanes.get_mut(&signalr);
+        if lane.is_some_and(|lane| lane.turn.take_if(|(who, _)| who == object).is_some()) {
+            signalrs.wake(&signalr, &self.wake);
         }
     }
 
     /// An object is gone: it neither waits nor writes.
     pub fn forget(&self, object: &ObjectKey) {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        for lane in lanes.values_mut() {
+        let mut signalrs = self.signalrs.lock();
+        signalrs.turns.remove(object);
+        let mut freed = Vec::new();
+        for (signalr, lane) in &mut signalrs.lanes {
             lane.waiting.retain(|waiting| waiting != object);
-            let held = |place: &Option<(ObjectKey, Instant)>| place.as_ref().is_some_and(|(who, _)| who == object);
-            if held(&lane.occupant) || held(&lane.turn) {
-                lane.release(object);
-                lane.turn.take_if(|(who, _)| who == object);
-                lane.wake(&self.wake);
-            }
+            let held = lane.release(object) | lane.turn.take_if(|(who, _)| who == object).is_some();
+            freed.extend(held.then(|| signalr.clone()));
+        }
+        freed.iter().for_each(|signalr| signalrs.wake(signalr, &self.wake));
+    }
+}
+
+impl Signalrs {
+    /// Gives the turn to the next object, and forgets a lane that nobody uses.
+    fn wake(&mut self, signalr: &str, wake: &mpsc::UnboundedSender<ObjectKey>) {
+        let Some(lane) = self.lanes.get_mut(signalr) else { return };
+        if let Some(next) = lane.next() {
+            self.turns.insert(next.clone(), signalr.to_owned());
+            // The receiver is gone only when the controller is.
+            let _ = wake.send(next);
+        }
+        if lane.is_idle() {
+            self.lanes.remove(signalr);
         }
     }
 }
 
 impl Lane {
-    /// The operation of this object's is not under way any more.
-    fn release(&mut self, object: &ObjectKey) {
-        if self.occupant.as_ref().is_some_and(|(who, _)| who == object) {
-            self.occupant = None;
-        }
+    /// The operation of this object's is not under way any more; whether it was.
+    fn release(&mut self, object: &ObjectKey) -> bool {
+        self.occupant.take_if(|(who, _)| who == object).is_some()
     }
 
     /// The SignalR takes no change: until when it rests.
@@ -201,13 +212,13 @@ impl Lane {
         *self.rest_until.insert(until)
     }
 
-    /// Gives the turn to the next object, if nobody holds the lane.
-    fn wake(&mut self, wake: &mpsc::UnboundedSender<ObjectKey>) {
+    /// Whose turn it is now, if nobody holds the lane.
+    fn next(&mut self) -> Option<ObjectKey> {
         let now = Instant::now();
         let resting = self.rest_until.is_some_and(|until| until > now);
         let taken = self.turn.as_ref().is_some_and(|(_, until)| *until > now);
         if self.occupant.is_some() || resting || taken {
-            return;
+            return None;
         }
         self.rest_until = None;
         // The one that has waited longest, of another namespace if there is one: a flood by one
@@ -215,11 +226,8 @@ impl Lane {
         let other = self.waiting.iter().position(|next| Some(&next.namespace) != self.last.as_ref());
         let next = self.waiting.remove(other.unwrap_or_default());
         self.last = next.as_ref().map(|next| next.namespace.clone());
-        self.turn = next.map(|next| (next, now + TURN));
-        if let Some((next, _)) = &self.turn {
-            // The receiver is gone only when the controller is.
-            let _ = wake.send(next.clone());
-        }
+        self.turn = next.clone().map(|next| (next, now + TURN));
+        next
     }
 
     fn is_idle(&self) -> bool {

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::ResourceExt as _;
@@ -17,6 +16,7 @@ use tokio::time::Instant;
 use super::ObjectKey;
 use crate::api::{FINALIZER, SignalRSharedPrivateLink};
 use crate::azure::FollowedOperation;
+use crate::locked::Locked;
 
 /// One object's memory. It belongs to a uid: an object of the same name is another one.
 struct Entry {
@@ -56,20 +56,20 @@ impl Entry {
 /// The memories of all objects.
 pub struct Memories {
     started: Instant,
-    entries: Mutex<HashMap<ObjectKey, Entry>>,
+    entries: Locked<HashMap<ObjectKey, Entry>>,
     /// When a write to a link last ended with an unknown outcome, by the link's id.
-    unknown: Mutex<HashMap<String, Instant>>,
+    unknown: Locked<HashMap<String, Instant>>,
 }
 
 impl Default for Memories {
     fn default() -> Self {
-        Self { started: Instant::now(), entries: Mutex::default(), unknown: Mutex::default() }
+        Self { started: Instant::now(), entries: Locked::default(), unknown: Locked::default() }
     }
 }
 
 impl Memories {
     fn with<T>(&self, key: &ObjectKey, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock();
         entries.get_mut(key).map(change)
     }
 
@@ -83,7 +83,7 @@ impl Memories {
         let uid = object.uid().unwrap_or_default();
         let now = self.moment();
         let learned = || Learned::new(object.finalizers().iter().any(|f| f == FINALIZER), now);
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock();
         let entry = entries.entry(key.clone()).or_insert_with(|| Entry::new(uid.clone(), learned()));
         if entry.uid != uid {
             *entry = Entry::new(uid, learned());
@@ -114,7 +114,7 @@ impl Memories {
 
     /// Forgets an object that is gone, unless another one of its name has come since.
     pub fn forget(&self, key: &ObjectKey, uid: Option<&str>) -> bool {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock();
         let another = entries.get(key).is_some_and(|e| uid.is_some_and(|uid| e.uid != uid && !e.uid.is_empty()));
         if !another {
             entries.remove(key);
@@ -151,7 +151,7 @@ impl Memories {
     /// Notes a PUT or DELETE of a link whose outcome is not known. That is remembered for the link
     /// and not for the object: another object may claim the link next.
     pub fn unknown_outcome(&self, link: &LinkId) {
-        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unknown = self.unknown.lock();
         unknown.insert(link.key().to_owned(), Instant::now());
     }
 
@@ -159,7 +159,7 @@ impl Memories {
     /// the link, for which a process before this one may have written.
     pub fn late_write(&self, key: &ObjectKey, link: &LinkId, has_rivals: bool, limits: &Limits) -> Option<LateWrite> {
         let left = |since: Instant| Limits::left(limits.fence, since.elapsed());
-        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unknown = self.unknown.lock();
         unknown.retain(|_, since| left(*since).is_some());
         let own = unknown.get(link.key()).copied().and_then(left);
         let is_inherited = has_rivals || self.with(key, |e| e.learned.is_inherited()).unwrap_or_default();
@@ -170,7 +170,7 @@ impl Memories {
 
     /// Counts the attempts also for an object that could not be read yet.
     pub fn track_unread(&self, key: &ObjectKey) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock();
         entries.entry(key.clone()).or_insert_with(|| Entry::new(String::new(), Learned::default()));
     }
 

@@ -5,13 +5,15 @@
 //! [`report`] says what came of it. A pass never fails: a failure is something to report.
 
 mod execute;
+mod index;
 mod lanes;
 mod memory;
 mod observe;
 mod orphans;
+mod places;
 mod report;
-mod slots;
 mod undecided;
+mod wait;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -20,22 +22,23 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use kube::runtime::events::Recorder;
-use signalr_private_link_core::backoff::{self, Range};
 use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::observed::{Connections, Links, Observed};
-use signalr_private_link_core::reason::Wait;
 use signalr_private_link_core::report::Ready;
 use signalr_private_link_core::{Action, Again, Limits, Next, Outcome, Plan, Reason, Report, conclude, plan};
 
 use crate::api::{self, SignalRSharedPrivateLink};
 use crate::azure::{ArmClient, Shared};
 use crate::kubernetes::{KubeFailure, Objects};
+use crate::locked::Locked;
 use crate::metrics::Metrics;
 
+pub use index::{Change, Index, Watched};
 pub use lanes::Lanes;
 pub use memory::Memories;
 pub use orphans::Orphans;
-pub use slots::{NamespaceSlots, SLOT_RESERVED_FOR};
+pub use places::Places;
+use wait::Look;
 
 /// Which object: namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,9 +55,6 @@ impl std::fmt::Display for ObjectKey {
     }
 }
 
-/// The objects that the watch has seen: a trigger and a list of rivals, never a truth (R3).
-pub type Seen = Arc<dyn Fn(&mut dyn FnMut(&SignalRSharedPrivateLink)) + Send + Sync>;
-
 /// The time of day: what people wait for is measured with it, and shown; nothing is approved by it.
 pub type Clock = fn() -> Timestamp;
 
@@ -68,7 +68,7 @@ pub struct Context {
     /// Events.
     pub events: Recorder,
     /// Azure.
-    pub arm: Arc<ArmClient>,
+    pub arm: ArmClient,
     /// Reads of links, shared per SignalR.
     pub links: Shared<Links>,
     /// Reads of connections, shared per vault.
@@ -83,10 +83,10 @@ pub struct Context {
     pub lanes: Lanes,
     /// What the process remembers per object.
     pub memories: Memories,
-    /// Who may begin a pass.
-    pub slots: NamespaceSlots,
-    /// What the watch has seen.
-    pub seen: Seen,
+    /// Who may run a pass.
+    pub places: Places,
+    /// What the watches have shown.
+    pub index: Arc<Index>,
     /// Whether the watch sees all namespaces.
     pub sees_all: bool,
     /// Links with a marker of this operator's form whose object does not exist.
@@ -99,7 +99,7 @@ pub struct Context {
 
 /// When something was last said that would be said for every object.
 #[derive(Debug, Default)]
-pub struct Outage(std::sync::Mutex<Option<tokio::time::Instant>>);
+pub struct Outage(Locked<Option<tokio::time::Instant>>);
 
 impl Outage {
     /// How long the same is no news.
@@ -107,7 +107,7 @@ impl Outage {
 
     /// Whether it is to be said once more.
     fn is_news(&self, now: tokio::time::Instant) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = self.0.lock();
         let is_news = last.is_none_or(|last| now.duration_since(last) >= Self::QUIET);
         if is_news {
             *last = Some(now);
@@ -126,45 +126,56 @@ impl Context {
     }
 }
 
-/// The least wait that a plan can ask for, at pace 1, unless the pass was a step (R13).
-const SHORTEST: Duration = Duration::from_secs(1);
-/// How soon a pass that a panic ended is tried again.
-const AFTER_PANIC: Duration = Duration::from_secs(60);
-/// How soon a pass is made again whose write found something changed.
-const AFTER_CHANGE: Range = Range { from: Duration::from_millis(200), to: Duration::from_secs(60) };
-/// How soon a pass is tried again that Kubernetes did not let happen.
-const AFTER_KUBERNETES: Range = Range::seconds(1, 30);
-
 /// Runs a pass; a panic in it ends this pass only. Returns when to look again.
 pub async fn pass(context: &Context, key: &ObjectKey) -> Option<Duration> {
-    let outcome = AssertUnwindSafe(steps(context, key)).catch_unwind().await;
+    let end = AssertUnwindSafe(steps(context, key)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(object = %key, "a pass panicked; this is a bug of the operator, and the object is looked at again");
+        context.metrics.pass("panic");
+        End::untold(Look::AFTER_PANIC)
+    });
     context.lanes.yield_turn(key);
-    match outcome {
-        Ok(again) => again,
-        Err(_) => {
-            tracing::error!(object = %key, "a pass panicked; this is a bug of the operator, and the object is looked at again");
-            context.metrics.pass("panic");
-            Some(AFTER_PANIC)
-        }
+    context.wait(key, end.look, end.told)
+}
+
+/// One pass: the object as it was read, what it asks for, and all that is needed to work on it.
+struct Pass<'a> {
+    context: &'a Context,
+    key: &'a ObjectKey,
+    object: &'a SignalRSharedPrivateLink,
+    desired: &'a Desired,
+    /// Azure, on behalf of the object's namespace.
+    arm: ArmClient,
+}
+
+/// How a pass ended.
+struct End {
+    look: Look,
+    /// The reason that status now has, if the pass has told one.
+    told: Option<Reason>,
+}
+
+impl End {
+    const fn untold(look: Look) -> Self {
+        Self { look, told: None }
     }
 }
 
-async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
+async fn steps(context: &Context, key: &ObjectKey) -> End {
     let stored = match context.objects.get(&key.namespace, &key.name).await {
         Ok(Some(stored)) => stored,
         // The watch goes on showing it: one of the two lags behind. What is remembered about it
         // makes waits longer, and is kept.
-        Ok(None) if still_seen(context, key) => {
+        Ok(None) if context.index.shows(key) => {
             context.memories.track_unread(key);
-            return Some(after_attempt(context, key, AFTER_KUBERNETES));
+            return End::untold(Look::after_kubernetes());
         }
         Ok(None) => {
             context.forget(key, None);
-            return None;
+            return End::untold(Look::Never);
         }
         Err(error) => {
             context.memories.track_unread(key);
-            return Some(kubernetes_failed(context, key, "reading the object", &error));
+            return kubernetes_failed(context, key, "reading the object", &error);
         }
     };
     let asked = stored.desired(context.limits);
@@ -176,158 +187,98 @@ async fn steps(context: &Context, key: &ObjectKey) -> Option<Duration> {
     };
     let desired = match undecided::resolve_deletion_intent(context, desired).await {
         Ok(desired) => desired,
-        Err(error) => return Some(undecided::report_unreadable_definition(context, key, &object, &error).await),
+        Err(error) => return undecided::report_unreadable_definition(context, key, &object, &error).await,
     };
-    let (plan, observed) = plan_with_reads(context, key, &desired).await;
+    let arm = context.arm.on_behalf_of(&key.namespace);
+    let pass = Pass { context, key, object: &object, desired: &desired, arm };
+    let (plan, observed) = pass.plan_with_reads().await;
     let acts = context.memories.record_effect(key, plan.action.as_ref().map(Action::kind));
-    let Plan { report, again, .. } = carry_out(context, key, &object, &desired, plan).await;
-    if again == Again::Never {
+    let plan = pass.carry_out(plan).await;
+    if plan.again == Again::Never {
         context.forget(key, object.metadata.uid.as_deref());
-        return None;
+        return End::untold(Look::Never);
     }
-    match report {
-        Some(said) => {
-            report::audit_found(context, key, &object, &said).await;
-            let grace = context.limits.ready_grace.max(desired.sync_period.mul_f64(context.limits.pace * 2.0));
-            let said = Said { report: &said, ready_expired: observed.memory.heard_ago >= grace, acts };
-            Some(tell(context, key, &object, &desired, said, again).await)
-        }
-        None => {
-            let attempt = context.memories.count_attempt(key, None);
-            delay(context, &desired, None, Look { again, progressed: acts }, attempt)
-        }
-    }
-}
-
-/// Carries out the plan's effect, if it has one; what is said and done about its outcome.
-async fn carry_out(
-    context: &Context,
-    key: &ObjectKey,
-    object: &SignalRSharedPrivateLink,
-    desired: &Desired,
-    plan: Plan,
-) -> Plan {
-    let Some(action) = plan.action.clone() else {
-        context.metrics.pass("none");
-        report::alarm(context, key, object, plan.alarm.as_deref()).await;
-        return plan;
+    let told = match &plan.report {
+        Some(said) => pass.tell(said, observed.memory.heard_ago).await,
+        None => Ok(Told { changed: false, reason: None }),
     };
-    let label = action.label();
-    context.metrics.pass(label);
-    let outcome = execute::execute(context, key, object, desired, &action).await;
-    tracing::info!(object = %key, action = label, outcome = ?Brief(&outcome), "action finished");
-    report::audit(context, key, object, &action, &outcome).await;
-    let plan = conclude(desired, plan, &outcome);
-    report::alarm(context, key, object, plan.alarm.as_deref()).await;
-    plan
-}
-
-/// Whether the watch shows the object.
-fn still_seen(context: &Context, key: &ObjectKey) -> bool {
-    let mut found = false;
-    (context.seen)(&mut |object| {
-        found |= object.metadata.name.as_deref() == Some(&key.name)
-            && object.metadata.namespace.as_deref() == Some(&key.namespace);
-    });
-    found
-}
-
-/// Observes until the plan has all it needs.
-async fn plan_with_reads(context: &Context, key: &ObjectKey, desired: &Desired) -> (Plan, Observed) {
-    let mut observed = observe::begin(context, key, desired);
-    let plan = loop {
-        match plan(desired, &observed, (context.clock)()) {
-            Next::Plan(plan) => break *plan,
-            Next::Read(read) => observe::read(context, key, desired, &mut observed, read).await,
-        }
-    };
-    observe::settle_lane(context, key, desired, &observed);
-    (plan, observed)
-}
-
-/// A report, whether the last word of SignalR's is too old for Ready to stand, and whether the pass
-/// had an effect.
-struct Said<'a> {
-    report: &'a Report,
-    ready_expired: bool,
-    acts: bool,
-}
-
-/// When the plan wants to look again, and whether this pass has changed anything: one that has not
-/// is no step towards anything, and is never followed by another at once (R13).
-#[derive(Clone, Copy)]
-struct Look {
-    again: Again,
-    progressed: bool,
-}
-
-async fn tell(
-    context: &Context,
-    key: &ObjectKey,
-    object: &SignalRSharedPrivateLink,
-    desired: &Desired,
-    said: Said<'_>,
-    again: Again,
-) -> Duration {
-    let reason = said.report.reason;
-    if reason == Reason::WaitingForSignalR {
-        context.lanes.queue(desired.link.signalr().key(), key);
-    }
-    let lasting = context.memories.has_said_for(key, reason) >= context.limits.right_grace;
-    let as_told = api::AsTold { ready_expired: said.ready_expired, lasting, now: (context.clock)() };
-    match report::write_status(context, object, Some(desired), said.report, as_told).await {
-        Ok(changed) => {
-            // What left status as it was is no other reason: the one that is told goes on.
-            let told = (changed || said.report.ready != Ready::Unchanged).then_some(reason);
-            let attempt = context.memories.count_attempt(key, told);
-            let look = Look { again, progressed: changed || said.acts };
-            delay(context, desired, Some(said.report), look, attempt).unwrap_or(AFTER_PANIC)
+    match told {
+        Ok(told) => {
+            let look = Look::planned(plan.again, plan.report.as_ref(), told.changed || acts, &desired);
+            End { look, told: told.reason }
         }
         Err(error) => kubernetes_failed(context, key, "writing the status", &error),
     }
 }
 
-/// Says something about an object whose spec cannot be used.
-async fn say(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLink, said: &Report) -> Duration {
-    let as_told = api::AsTold { ready_expired: true, lasting: true, now: (context.clock)() };
-    if let Err(error) = report::write_status(context, object, None, said, as_told).await {
-        return kubernetes_failed(context, key, "writing the status", &error);
-    }
-    let range = match said.reason.wait() {
-        Wait::Within(range) => range,
-        Wait::SyncPeriod => AFTER_KUBERNETES,
-    };
-    let attempt = context.memories.count_attempt(key, Some(said.reason));
-    backoff::delay(range, attempt, (context.jitter)()).mul_f64(context.limits.pace)
+/// What came of telling.
+struct Told {
+    /// Status was written.
+    changed: bool,
+    /// The reason that it now has.
+    reason: Option<Reason>,
 }
 
-/// When to look again.
-fn delay(context: &Context, desired: &Desired, report: Option<&Report>, look: Look, attempt: u32) -> Option<Duration> {
-    let pace = context.limits.pace;
-    let jittered = |range| backoff::delay(range, attempt, (context.jitter)());
-    let as_reason = |report: &Report| match report.reason {
-        Reason::Approved => {
-            observe::phase(desired.link.signalr().key(), desired.sync_period.mul_f64(pace), (context.clock)())
+impl Pass<'_> {
+    /// Observes until the plan has all it needs.
+    async fn plan_with_reads(&self) -> (Plan, Observed) {
+        let mut observed = self.begin();
+        let plan = loop {
+            match plan(self.desired, &observed, (self.context.clock)()) {
+                Next::Plan(plan) => break *plan,
+                Next::Read(read) => self.read(&mut observed, read).await,
+            }
+        };
+        self.settle_lane(&observed);
+        (plan, observed)
+    }
+
+    /// Carries out the plan's effect, if it has one; what is said and done about its outcome.
+    async fn carry_out(&self, plan: Plan) -> Plan {
+        let Self { context, key, object, desired, .. } = *self;
+        let Some(action) = plan.action.clone() else {
+            context.metrics.pass("none");
+            report::alarm(context, key, object, plan.alarm.as_deref()).await;
+            return plan;
+        };
+        let label = action.label();
+        context.metrics.pass(label);
+        let outcome = self.execute(&action).await;
+        tracing::info!(object = %key, action = label, outcome = ?Brief(&outcome), "action finished");
+        report::audit(context, key, object, &action, &outcome).await;
+        let plan = conclude(desired, plan, &outcome);
+        report::alarm(context, key, object, plan.alarm.as_deref()).await;
+        plan
+    }
+
+    /// Says what the pass found. `heard_ago` is how long ago SignalR's last word is.
+    async fn tell(&self, report: &Report, heard_ago: Duration) -> Result<Told, KubeFailure> {
+        let Self { context, key, object, desired, .. } = *self;
+        report::audit_found(context, key, object, report).await;
+        let reason = report.reason;
+        if reason == Reason::WaitingForSignalR {
+            context.lanes.queue(desired.link.signalr().key(), key);
         }
-        _ => jittered(report.range(desired)).mul_f64(pace),
-    };
-    match (look.again, report) {
-        (Again::Never, _) => None,
-        (Again::Now, _) if look.progressed => Some(Duration::ZERO),
-        (Again::After(wait), _) => Some(wait.max(SHORTEST.mul_f64(pace))),
-        (Again::AsReasonAfter(least), Some(report)) => Some(as_reason(report).max(least)),
-        (Again::AsReasonAfter(least), None) => Some(jittered(AFTER_CHANGE).max(least)),
-        (Again::AsReason, Some(report)) => Some(as_reason(report)),
-        // Something changed between the decision and the write, or nothing did at all.
-        (Again::AsReason, None) | (Again::Now, _) => Some(jittered(AFTER_CHANGE)),
+        let grace = context.limits.ready_grace.max(desired.sync_period.mul_f64(context.limits.pace * 2.0));
+        let lasting = context.memories.has_said_for(key, reason) >= context.limits.right_grace;
+        let as_told = api::AsTold { ready_expired: heard_ago >= grace, lasting, now: (context.clock)() };
+        let changed = report::write_status(context, object, Some(desired), report, as_told).await?;
+        // What left status as it was is no other reason: the one that is told goes on.
+        let told = changed || report.ready != Ready::Unchanged;
+        Ok(Told { changed, reason: told.then_some(reason) })
     }
 }
 
-fn after_attempt(context: &Context, key: &ObjectKey, range: Range) -> Duration {
-    backoff::delay(range, context.memories.count_attempt(key, None), (context.jitter)())
+/// Says something about an object whose spec cannot be used.
+async fn say(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLink, said: &Report) -> End {
+    let as_told = api::AsTold { ready_expired: true, lasting: true, now: (context.clock)() };
+    match report::write_status(context, object, None, said, as_told).await {
+        Ok(_) => End { look: Look::after_reason(said.reason, context.limits.pace), told: Some(said.reason) },
+        Err(error) => kubernetes_failed(context, key, "writing the status", &error),
+    }
 }
 
-fn kubernetes_failed(context: &Context, key: &ObjectKey, doing: &str, error: &KubeFailure) -> Duration {
+fn kubernetes_failed(context: &Context, key: &ObjectKey, doing: &str, error: &KubeFailure) -> End {
     match error {
         // Another version: the next pass reads it.
         KubeFailure::Changed => tracing::debug!(object = %key, doing, %error, "looking again"),
@@ -337,7 +288,7 @@ fn kubernetes_failed(context: &Context, key: &ObjectKey, doing: &str, error: &Ku
         }
         _ => tracing::debug!(object = %key, doing, %error, "API server request failed; will retry"),
     }
-    after_attempt(context, key, AFTER_KUBERNETES)
+    End::untold(Look::after_kubernetes())
 }
 
 /// An outcome for the log, without the link's message.

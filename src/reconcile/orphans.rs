@@ -2,32 +2,28 @@
 //! by hand, or another cluster made them. They are counted and never touched.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 
 use signalr_private_link_core::marker::Marker;
 use signalr_private_link_core::observed::Links;
 
-use super::Seen;
+use super::Index;
+use crate::locked::Locked;
 
 /// How many there are on each SignalR that is read.
 #[derive(Default)]
-pub struct Orphans(Mutex<HashMap<String, usize>>);
+pub struct Orphans(Locked<HashMap<String, usize>>);
 
 impl Orphans {
     /// Counts those in a complete list of a SignalR's links; returns how many there are on all.
-    pub fn count(&self, signalr: &str, links: &Links, seen: &Seen) -> usize {
-        let mut without: HashSet<String> =
+    pub fn count(&self, signalr: &str, links: &Links, index: &Index) -> usize {
+        let uids: HashSet<String> =
             links.links.iter().filter_map(|link| Marker::parse(&link.message)).map(|marker| marker.uid).collect();
-        seen(&mut |object| {
-            if let Some(uid) = &object.metadata.uid {
-                without.remove(uid);
-            }
-        });
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if without.is_empty() {
+        let without = index.count_unknown(&uids);
+        let mut all = self.0.lock();
+        if without == 0 {
             all.remove(signalr);
         } else {
-            all.insert(signalr.to_owned(), without.len());
+            all.insert(signalr.to_owned(), without);
         }
         all.values().sum()
     }
@@ -35,13 +31,11 @@ impl Orphans {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use kube::runtime::watcher::Event;
     use signalr_private_link_core::marker::{NONCE_LENGTH, Nonce};
     use signalr_private_link_core::observed::{ConnectionState, Link, Provisioning};
 
     use super::*;
-    use crate::api::SignalRSharedPrivateLink;
 
     fn link(uid: &str) -> Link {
         let marker = Marker { uid: uid.into(), nonce: Nonce::from_random([1; NONCE_LENGTH]), tag: "000000".into() };
@@ -65,14 +59,14 @@ mod tests {
             "metadata": {"name": "kv-pe", "namespace": "contoso", "uid": here},
             "spec": {"signalR": {"resourceId": "x"}, "keyVault": {"resourceId": "y"}},
         });
-        let object: SignalRSharedPrivateLink = serde_json::from_value(json).unwrap();
-        let seen: Seen = Arc::new(move |visit| visit(&object));
+        let index = Index::new(1);
+        index.apply(0, Event::Apply(serde_json::from_value(json).unwrap()));
         let orphans = Orphans::default();
         let foreign = Link { message: "somebody's".into(), ..link(gone) };
         let links = |links: Vec<Link>| Links { links, date: None };
-        assert_eq!(orphans.count("a", &links(vec![link(here), foreign]), &seen), 0);
-        assert_eq!(orphans.count("a", &links(vec![link(here), link(gone)]), &seen), 1);
-        assert_eq!(orphans.count("b", &links(vec![link(gone)]), &seen), 2);
-        assert_eq!(orphans.count("a", &links(vec![link(here)]), &seen), 1);
+        assert_eq!(orphans.count("a", &links(vec![link(here), foreign]), &index), 0);
+        assert_eq!(orphans.count("a", &links(vec![link(here), link(gone)]), &index), 1);
+        assert_eq!(orphans.count("b", &links(vec![link(gone)]), &index), 2);
+        assert_eq!(orphans.count("a", &links(vec![link(here)]), &index), 1);
     }
 }

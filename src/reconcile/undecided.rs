@@ -1,13 +1,11 @@
 //! Objects about which nothing can be decided: those whose spec cannot be read, and those of which
 //! nobody can tell whether they are deleted, or all of them with their definition.
 
-use std::time::Duration;
-
 use kube::ResourceExt as _;
 use signalr_private_link_core::desired::{DeletionPolicy, Desired, ManagementPolicy};
 use signalr_private_link_core::{Reason, Report};
 
-use super::{Context, ObjectKey, kubernetes_failed, report, say};
+use super::{Context, End, Look, ObjectKey, kubernetes_failed, report, say};
 use crate::api::{self, SignalRSharedPrivateLink};
 use crate::kubernetes::KubeFailure;
 
@@ -18,28 +16,28 @@ pub(super) async fn unusable(
     key: &ObjectKey,
     object: &SignalRSharedPrivateLink,
     problems: &[String],
-) -> Option<Duration> {
+) -> End {
     let said = if object.metadata.deletion_timestamp.is_none() {
         Report::new(Reason::InvalidSpec, &problems.join("; "))
     } else if !object.finalizers().iter().any(|f| f == api::FINALIZER) {
-        return None;
+        return End::untold(Look::Never);
     } else if api::forced_to_go(object) {
         return release(context, key, object).await;
     } else {
         Report::new(Reason::DeletionBlocked, &names_no_link(object, problems))
     };
-    Some(say(context, key, object, &said).await)
+    say(context, key, object, &said).await
 }
 
-async fn release(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLink) -> Option<Duration> {
+async fn release(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLink) -> End {
     if let Err(error) = context.objects.remove_finalizer(object).await {
-        return Some(kubernetes_failed(context, key, "removing the finalizer", &error));
+        return kubernetes_failed(context, key, "removing the finalizer", &error);
     }
     let approved = object.status.as_ref().and_then(|status| status.approval.as_ref());
     if approved.is_some_and(|approval| approval.approved_by.as_deref() == Some("Operator")) {
         report::alarm(context, key, object, Some(RELEASED_UNREAD)).await;
     }
-    None
+    End::untold(Look::Never)
 }
 
 /// What somebody has to look at after the finalizer of an object was removed by force that could not be read.
@@ -75,7 +73,7 @@ pub(super) async fn report_unreadable_definition(
     key: &ObjectKey,
     object: &SignalRSharedPrivateLink,
     error: &KubeFailure,
-) -> Duration {
+) -> End {
     let KubeFailure::Forbidden(why) = error else {
         return kubernetes_failed(context, key, "reading the definition", error);
     };

@@ -9,7 +9,7 @@ use futures::FutureExt as _;
 use serde_json::Value;
 use signalr_private_link_core::action::ActionKind;
 use signalr_private_link_operator::azure::CallKind;
-use signalr_private_link_operator::reconcile::{self, ObjectKey};
+use signalr_private_link_operator::reconcile::ObjectKey;
 use strum::VariantArray as _;
 use tokio::time::Instant;
 
@@ -272,7 +272,7 @@ impl World<'_> {
         let crashed = tokio::select! {
             biased;
             () = boundary.crashed.notified() => true,
-            again = reconcile::pass(&self.process.context, key) => {
+            again = self.process.pass(key) => {
                 boundary.note(format!("    {}; again after {again:?}", self.stage.reason(&key.name)));
                 if let Some(again) = again {
                     let at = Instant::now() + again;
@@ -344,7 +344,7 @@ impl World<'_> {
         let before = boundary.calls().said();
         for key in self.there().into_keys() {
             boundary.note(format!("one more pass over {key}"));
-            reconcile::pass(&self.process.context, &key).await;
+            self.process.pass(&key).await;
         }
         boundary.calls().said() != before
     }

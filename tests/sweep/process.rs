@@ -11,16 +11,15 @@ use futures::FutureExt as _;
 use http::{Request, Response};
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
-use serde::Deserialize as _;
+use kube::runtime::watcher::Event;
 use signalr_private_link_core::Limits;
-use signalr_private_link_operator::api::SignalRSharedPrivateLink;
-use signalr_private_link_operator::azure::{ArmClient, Lost, TokenSource, Transport};
+use signalr_private_link_operator::azure::{ArmClient, ArmSetup, Lost, TokenSource, Transport};
 use signalr_private_link_operator::controller::{self, Setup};
 use signalr_private_link_operator::health::Readiness;
 use signalr_private_link_operator::kubernetes::{Objects, deadline};
 use signalr_private_link_operator::metrics::Metrics;
 use signalr_private_link_operator::reconcile::{
-    Context, Lanes, Memories, NamespaceSlots, ObjectKey, Orphans, Outage, Seen,
+    self, Context, Index, Lanes, Memories, ObjectKey, Orphans, Outage, Places,
 };
 use testkit::kube_client::connection;
 use tokio::sync::mpsc;
@@ -81,12 +80,14 @@ pub struct Process {
     pub context: Arc<Context>,
     pub woken: mpsc::UnboundedReceiver<ObjectKey>,
     pub metrics: Arc<Metrics>,
+    boundary: Arc<Boundary>,
+    circumstances: Circumstances,
 }
 
 /// What connects a process with both sides.
 pub struct Wires {
     pub client: Client,
-    pub arm: Arc<ArmClient>,
+    pub arm: ArmClient,
     pub metrics: Arc<Metrics>,
 }
 
@@ -105,7 +106,7 @@ impl Wires {
         let scope = "https://management.azure.com/.default".to_owned();
         let tokens = TokenSource::new(Box::new(make), "Simulated".into(), scope, Arc::new(Mutex::new(None)));
         let endpoint = ENDPOINT.parse().unwrap();
-        let arm = Arc::new(ArmClient::new(Wire(boundary.clone()), endpoint, tokens, metrics.clone()));
+        let arm = ArmClient::new(ArmSetup::new(Wire(boundary.clone()), endpoint, tokens, metrics.clone()));
         boundary.calls().restarted();
         Self { client, arm, metrics }
     }
@@ -115,14 +116,6 @@ impl Process {
     pub fn start(boundary: &Arc<Boundary>, circumstances: Circumstances) -> Self {
         let Wires { client, arm, metrics } = Wires::new(boundary);
         let (wake, woken) = mpsc::unbounded_channel();
-        let cache = boundary.clone();
-        let seen: Seen = Arc::new(move |visit: &mut dyn FnMut(&SignalRSharedPrivateLink)| {
-            cache.watched(circumstances.stale_cache, |object| {
-                if let Ok(object) = SignalRSharedPrivateLink::deserialize(object) {
-                    visit(&object);
-                }
-            });
-        });
         let reporter = Reporter { controller: "sweep".to_owned(), instance: None };
         let context = Context {
             objects: Objects::new(client.clone()),
@@ -133,16 +126,29 @@ impl Process {
             limits: Limits::REAL,
             clock: if circumstances.clock_ahead { an_hour_ahead } else { azure_sim::clock::now },
             jitter: || 0.5,
-            slots: NamespaceSlots::new(wake.clone(), 32),
+            places: Places::new(64),
             lanes: Lanes::new(wake, 1.0),
             memories: Memories::default(),
-            seen,
+            index: Arc::new(Index::new(1)),
             sees_all: true,
             orphans: Orphans::default(),
             outage: Outage::default(),
             metrics: metrics.clone(),
         };
-        Self { context: Arc::new(context), woken, metrics }
+        Self { context: Arc::new(context), woken, metrics, boundary: boundary.clone(), circumstances }
+    }
+
+    /// A pass over an object, with what the watch has shown by then.
+    pub async fn pass(&self, key: &ObjectKey) -> Option<Duration> {
+        let mut list = vec![Event::Init];
+        self.boundary.watched(self.circumstances.stale_cache, |object| {
+            list.extend(serde_json::from_value(object.clone()).ok().map(Event::InitApply));
+        });
+        list.push(Event::InitDone);
+        for event in list {
+            self.context.index.apply(0, event);
+        }
+        reconcile::pass(&self.context, key).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! None of it is truth (R1): a restart empties it, and each wait becomes longer, never shorter. The
 //! shell keeps a [`Learned`] for each object and hands it the reads; a pass sees it as a [`Memory`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -125,7 +126,7 @@ impl Learned {
     }
 
     /// Learns from a read of the SignalR's links.
-    pub fn learn_links(&mut self, desired: &Desired, links: &Reading<Links>, now: Moment) {
+    pub fn learn_links(&mut self, desired: &Desired, links: &Reading<Arc<Links>>, now: Moment) {
         self.repeated = None;
         let links = match links {
             Reading::Known(links) => links,
@@ -173,8 +174,8 @@ impl Learned {
     pub fn learn_connections(
         &mut self,
         desired: &Desired,
-        links: &Reading<Links>,
-        vault: &Reading<Connections>,
+        links: &Reading<Arc<Links>>,
+        vault: &Reading<Arc<Connections>>,
         (begun, now): (Moment, Moment),
         clock: Timestamp,
     ) {

@@ -1,6 +1,7 @@
 //! What ARM and Kubernetes said in this pass. Nothing here is older than the pass, except what
 //! is named a memory of the process; those make waits longer, never shorter.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -395,12 +396,12 @@ pub struct Observed {
     pub operation: Reading<Operation>,
     /// The kind of operation whose URL the process holds for this link, if any.
     pub operation_held: Option<OperationKind>,
-    /// The links of the SignalR.
-    pub links: Reading<Links>,
+    /// The links of the SignalR, which all its objects share.
+    pub links: Reading<Arc<Links>>,
     /// The link by a single GET, where that was asked for.
     pub link: Reading<Option<Link>>,
-    /// The connections of the vault.
-    pub connections: Reading<Connections>,
+    /// The connections of the vault, which all objects that lead to it share.
+    pub connections: Reading<Arc<Connections>>,
     /// How many replicas the SignalR has.
     pub replicas: Reading<usize>,
     /// The namespace and the policies.

@@ -7,6 +7,7 @@
 #[allow(dead_code)]
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use signalr_private_link_core::action::{Action, Outcome};
@@ -161,7 +162,7 @@ fn other_links_that_are_busy_one_after_the_other_are_not_one_that_never_ends() {
         let mut other = scenario.link_of_somebody_else();
         other.name = name.into();
         other.provisioning = Provisioning::parse(Some("Creating"));
-        let links = Reading::Known(Links { links: vec![other], date: None });
+        let links = Reading::Known(Arc::new(Links { links: vec![other], date: None }));
         learned.learn_links(&scenario.desired, &links, at);
         learned.recall(&Limits::REAL, at).others_running_for
     };

@@ -20,7 +20,7 @@ fn tokens_go_to_the_configured_host_only() {
     };
     let http = crate::azure::http_client(&settings).unwrap();
     let tokens = crate::azure::token_source(&settings, &http).unwrap();
-    let client = ArmClient::new(http, endpoint, tokens, Arc::default());
+    let client = ArmClient::new(ArmSetup::new(http, endpoint, tokens, Arc::default()));
     let about = About {
         doing: String::new(),
         action: "",
@@ -96,7 +96,8 @@ impl Bench {
         };
         let tokens = TokenSource::new(Box::new(make), "Numbered".into(), String::new(), Arc::new(Mutex::new(None)));
         let url = Url::parse("https://azure.test").unwrap();
-        let client = ArmClient::new(Arm { sent: sent.clone(), answer }, url.clone(), tokens, Arc::default());
+        let client =
+            ArmClient::new(ArmSetup::new(Arm { sent: sent.clone(), answer }, url.clone(), tokens, Arc::default()));
         let about = About {
             doing: String::new(),
             action: "",
@@ -153,7 +154,7 @@ async fn nothing_is_written_when_the_token_took_longer_than_the_reads_are_good_f
 async fn a_token_that_is_refused_for_its_age_is_replaced_without_a_word() {
     let aged = async || {
         let bench = Bench::new(Duration::ZERO, takes_the_second_token);
-        bench.client.tokens.token().await.unwrap();
+        bench.client.shared.setup.tokens.token().await.unwrap();
         tokio::time::advance(Duration::from_secs(120)).await;
         bench
     };
@@ -198,7 +199,7 @@ async fn a_refusal_by_another_tenant_costs_nobody_the_token() {
         }
     }
     let mut bench = Bench::new(Duration::ZERO, asks_to_wait);
-    bench.client.transport = Box::new(OtherTenant);
+    Arc::get_mut(&mut bench.client.shared).unwrap().setup.transport = Box::new(OtherTenant);
     for _ in 0..10 {
         assert_eq!(bench.read().await.unwrap_err().error.failure, Failure::Unauthorized);
         tokio::time::advance(Duration::from_secs(120)).await;

@@ -51,7 +51,7 @@ fn watch<'a>(d: &Desired, o: &'a Observed, link: SeenLink<'_>) -> Needs<Option<(
     let Ok(vault) = o.connections.or_read(Read::Connections)? else {
         return Ok(None);
     };
-    Ok(overdue(d, o, link, vault)?.map(|overdue| (vault, overdue)))
+    Ok(overdue(d, o, link, vault)?.map(|overdue| (vault.as_ref(), overdue)))
 }
 
 /// Whether the record is of the request of this very link; `None` where there is no link to tell by.

@@ -6,6 +6,7 @@
 //! `conclude` says what came of it. Only what the shell does with sockets is replaced.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -444,15 +445,15 @@ impl World {
                 Read::Operation => observed.operation = Reading::Failed(error(Failure::Transient(None))),
                 Read::Links => {
                     link = self.link_as_read();
-                    observed.links =
-                        Reading::Known(Links { links: link.clone().into_iter().collect(), date: Some(self.now) });
+                    let links = Links { links: link.clone().into_iter().collect(), date: Some(self.now) };
+                    observed.links = Reading::Known(Arc::new(links));
                     let moment = self.moment();
                     self.process.learned.learn_links(&desired, &observed.links, moment);
                     observed.memory = self.process.learned.recall(&Limits::REAL, moment);
                 }
                 Read::Link => observed.link = Reading::Known(self.link_as_read()),
                 Read::Connections => {
-                    observed.connections = Reading::Known(self.vault_as_read(link.as_ref()));
+                    observed.connections = Reading::Known(Arc::new(self.vault_as_read(link.as_ref())));
                     self.learn_connections(&desired, &mut observed);
                 }
                 Read::Replicas => {

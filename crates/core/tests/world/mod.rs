@@ -1,5 +1,6 @@
 //! A scenario: one object, and what Azure and the policies answer when the plan asks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -122,11 +123,11 @@ impl Scenario {
             },
             observed: Observed::default(),
             answers: Observed {
-                links: Reading::Known(Links { links: vec![link], date: Some(now) }),
-                connections: Reading::Known(Connections {
+                links: Reading::Known(Arc::new(Links { links: vec![link], date: Some(now) })),
+                connections: Reading::Known(Arc::new(Connections {
                     connections: vec![connection("ours", &message)],
                     date: Some(now),
-                }),
+                })),
                 link: Reading::Known(None),
                 replicas: Reading::Known(0),
                 permissions: Reading::Known(Permissions { terminating: false, labels: vec![], policies: vec![policy] }),
@@ -168,12 +169,12 @@ impl Scenario {
 
     pub fn links_mut(&mut self) -> &mut Links {
         let Reading::Known(links) = &mut self.answers.links else { panic!("no links") };
-        links
+        Arc::make_mut(links)
     }
 
     pub fn vault_mut(&mut self) -> &mut Connections {
         let Reading::Known(vault) = &mut self.answers.connections else { panic!("no vault") };
-        vault
+        Arc::make_mut(vault)
     }
 
     pub fn without_link(mut self) -> Self {

@@ -1,0 +1,242 @@
+//! What may be sent to ARM: less than ARM itself would take, so that nobody is ever refused, and shared fairly, so that
+//! a flood of objects in one namespace slows that namespace only.
+//!
+//! ARM counts reads, writes and deletes apart, for each subscription and principal, in buckets of 250, 200 and 200
+//! that fill with 25, 10 and 10 a second ([throttling]); sizes vary, and what an answer says is left goes before.
+//!
+//! [throttling]: https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::gate::Bucket;
+use crate::locked::Locked;
+
+/// Which part of ARM's own limits is used.
+const SHARE: f64 = 0.8;
+/// Which part of a bucket is kept for what must not wait.
+const RESERVE: f64 = 0.1;
+
+/// On whose behalf a call is made.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// The namespace: all of them have equal shares.
+    pub tenant: Arc<str>,
+    /// It does not wait behind others: a write rests on it that is about to be made.
+    pub is_urgent: bool,
+}
+
+impl Bucket {
+    /// The most calls at once, and calls a second, that ARM takes.
+    const fn limits(self) -> (f64, f64) {
+        match self {
+            Self::Reads => (250.0, 25.0),
+            Self::Writes | Self::Deletes => (200.0, 10.0),
+        }
+    }
+
+    /// How the headers call it that tell what is left.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Reads => "reads",
+            Self::Writes => "writes",
+            Self::Deletes => "deletes",
+        }
+    }
+}
+
+type Waiter = oneshot::Sender<()>;
+
+/// What is left of one bucket, and who waits for more.
+struct Account {
+    bucket: Bucket,
+    left: f64,
+    at: Instant,
+    urgent: VecDeque<Waiter>,
+    /// In the order in which they are served; each has somebody waiting.
+    tenants: VecDeque<(Arc<str>, VecDeque<Waiter>)>,
+    is_served: bool,
+}
+
+impl Account {
+    fn new(bucket: Bucket) -> Self {
+        let left = bucket.limits().0 * SHARE;
+        let (urgent, tenants) = (VecDeque::new(), VecDeque::new());
+        Self { bucket, left, at: Instant::now(), urgent, tenants, is_served: false }
+    }
+
+    fn fill(&mut self, pace: f64) {
+        let (most, rate) = self.bucket.limits();
+        let now = Instant::now();
+        let gained = now.duration_since(self.at).as_secs_f64() * rate * SHARE / pace;
+        self.left = (self.left + gained).min(most * SHARE);
+        self.at = now;
+    }
+
+    /// How much has to be there before a call is made.
+    fn needed(&self, is_urgent: bool) -> f64 {
+        let reserve = if is_urgent { 0.0 } else { self.bucket.limits().0 * SHARE * RESERVE };
+        1.0 + reserve
+    }
+
+    fn queue(&mut self, caller: &Caller, waiter: Waiter) {
+        if caller.is_urgent {
+            self.urgent.push_back(waiter);
+        } else if let Some((_, waiting)) = self.tenants.iter_mut().find(|(tenant, _)| *tenant == caller.tenant) {
+            waiting.push_back(waiter);
+        } else {
+            self.tenants.push_back((caller.tenant.clone(), VecDeque::from([waiter])));
+        }
+    }
+
+    /// Lets go whoever may; then the time until the next one may, or nothing when nobody waits.
+    fn serve(&mut self, pace: f64) -> Option<Duration> {
+        self.fill(pace);
+        loop {
+            let is_urgent = !self.urgent.is_empty();
+            let missing = self.needed(is_urgent) - self.left;
+            if !is_urgent && self.tenants.is_empty() {
+                return None;
+            } else if missing > 0.0 {
+                let rate = self.bucket.limits().1 * SHARE / pace;
+                return Some(Duration::from_secs_f64(missing / rate).max(Duration::from_millis(1)));
+            }
+            // One that does not wait any more takes nothing.
+            if self.next().is_some_and(|waiter| waiter.send(()).is_ok()) {
+                self.left -= 1.0;
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<Waiter> {
+        if let Some(waiter) = self.urgent.pop_front() {
+            return Some(waiter);
+        }
+        let (tenant, mut waiting) = self.tenants.pop_front()?;
+        let waiter = waiting.pop_front();
+        if !waiting.is_empty() {
+            self.tenants.push_back((tenant, waiting));
+        }
+        waiter
+    }
+}
+
+type Accounts = Arc<Locked<HashMap<(String, Bucket), Account>>>;
+
+/// The budgets of all subscriptions.
+pub(super) struct Budget {
+    accounts: Accounts,
+    pace: f64,
+}
+
+impl Budget {
+    /// Full budgets, which fill the faster the smaller `pace` is.
+    pub(super) fn new(pace: f64) -> Self {
+        Self { accounts: Accounts::default(), pace }
+    }
+
+    /// Waits until one call more may be made.
+    pub(super) async fn spend(&self, subscription: &str, bucket: Bucket, caller: &Caller) {
+        let key = (subscription.to_ascii_lowercase(), bucket);
+        let turn = {
+            let mut accounts = self.accounts.lock();
+            let account = accounts.entry(key.clone()).or_insert_with(|| Account::new(bucket));
+            let (waiter, turn) = oneshot::channel();
+            account.queue(caller, waiter);
+            let wait = account.serve(self.pace);
+            if let (Some(wait), false) = (wait, account.is_served) {
+                account.is_served = true;
+                tokio::spawn(serve(self.accounts.clone(), key, self.pace, wait));
+            }
+            turn
+        };
+        // It is let go, or the runtime ends.
+        let _ = turn.await;
+    }
+
+    /// ARM has told how many calls it will take yet.
+    pub(super) fn correct(&self, subscription: &str, bucket: Bucket, left: f64) {
+        let mut accounts = self.accounts.lock();
+        if let Some(account) = accounts.get_mut(&(subscription.to_ascii_lowercase(), bucket)) {
+            account.left = account.left.min(left * SHARE);
+        }
+    }
+}
+
+/// Serves those who wait for one bucket until nobody does.
+async fn serve(accounts: Accounts, key: (String, Bucket), pace: f64, mut wait: Duration) {
+    loop {
+        tokio::time::sleep(wait).await;
+        let mut accounts = accounts.lock();
+        let Some(account) = accounts.get_mut(&key) else { return };
+        match account.serve(pace) {
+            Some(next) => wait = next,
+            None => {
+                account.is_served = false;
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use futures::future::join_all;
+
+    use super::*;
+
+    fn caller(tenant: &str) -> Caller {
+        Caller { tenant: tenant.into(), is_urgent: false }
+    }
+
+    async fn spend(budget: &Budget, calls: usize, caller: &Caller) {
+        join_all((0..calls).map(|_| budget.spend("s", Bucket::Reads, caller))).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn arm_s_own_bucket_is_never_emptied() {
+        let budget = Budget::new(1.0);
+        let begun = Instant::now();
+        spend(&budget, 180, &caller("a")).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO, "a tenth of 200 is kept");
+        spend(&budget, 100, &caller("a")).await;
+        assert!(begun.elapsed() >= Duration::from_secs(5), "20 a second: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_millis(5_200));
+        // Other kinds and other subscriptions have budgets of their own.
+        assert!(budget.spend("s", Bucket::Writes, &caller("a")).now_or_never().is_some());
+        assert!(budget.spend("other", Bucket::Reads, &caller("a")).now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_must_not_wait_does_not_wait_behind_a_flood() {
+        let budget = Budget::new(1.0);
+        let (flooding, quiet) = (caller("flood"), caller("quiet"));
+        let mut flood = Box::pin(spend(&budget, 1_000, &flooding));
+        assert!((&mut flood).now_or_never().is_none());
+        tokio::task::yield_now().await;
+        let urgent = Caller { is_urgent: true, ..quiet.clone() };
+        assert!(budget.spend("s", Bucket::Reads, &urgent).now_or_never().is_some());
+        // Another namespace has its share at once: half of 20 calls a second.
+        let begun = Instant::now();
+        futures::future::select(Box::pin(spend(&budget, 10, &quiet)), flood).await;
+        assert!(begun.elapsed() < Duration::from_millis(1_200), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_arm_says_is_left_goes_before() {
+        let budget = Budget::new(0.1);
+        spend(&budget, 1, &caller("a")).await;
+        budget.correct("S", Bucket::Reads, 0.0);
+        let begun = Instant::now();
+        spend(&budget, 1, &caller("a")).await;
+        let waited = begun.elapsed();
+        assert!(waited >= Duration::from_millis(100) && waited < Duration::from_millis(120), "{waited:?}");
+        budget.correct("s", Bucket::Reads, 10_000.0);
+        assert!(budget.spend("s", Bucket::Reads, &caller("a")).now_or_never().is_none(), "more is not believed");
+    }
+}

@@ -1,0 +1,81 @@
+//! An Azure that does not answer: after some calls in a row, one call at a time finds out for all others whether that
+//! is still so. Else each of ten thousand objects would wait for its own deadline, and what is told of them would be
+//! hours old.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use signalr_private_link_core::backoff::{self, Range};
+use tokio::time::Instant;
+
+use super::client::DEADLINE;
+use crate::locked::Locked;
+
+/// So many calls without an answer are no accident.
+const MANY: u32 = 3;
+/// How long nothing is sent then, the longer the more probes have been lost.
+const REST: Range = Range::seconds(5, 30);
+
+#[derive(Debug, Clone, Copy)]
+struct Silence {
+    /// Calls in a row that got no answer.
+    lost: u32,
+    until: Instant,
+}
+
+/// Which services of which subscriptions do not answer.
+#[derive(Debug, Default)]
+pub(super) struct Silences(Locked<HashMap<String, Silence>>);
+
+impl Silences {
+    /// How long nothing is to be sent yet. The first that asks after that time finds out for all others.
+    pub(super) fn rest(&self, scope: &str) -> Option<Duration> {
+        let now = Instant::now();
+        let mut silences = self.0.lock();
+        let silence = silences.get_mut(scope).filter(|silence| silence.lost >= MANY)?;
+        if silence.until > now {
+            return Some(silence.until - now);
+        }
+        silence.until = now + DEADLINE;
+        None
+    }
+
+    /// A call got no answer.
+    pub(super) fn lose(&self, scope: &str) {
+        let now = Instant::now();
+        let mut silences = self.0.lock();
+        let silence = silences.entry(scope.to_owned()).or_insert(Silence { lost: 0, until: now });
+        silence.lost = silence.lost.saturating_add(1);
+        if let Some(probes) = silence.lost.checked_sub(MANY) {
+            silence.until = now + backoff::delay(REST, probes, 0.0);
+        }
+    }
+
+    /// A call got an answer, whatever it was.
+    pub(super) fn end(&self, scope: &str) {
+        self.0.lock().remove(scope);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_call_finds_out_for_all_others() {
+        let silences = Silences::default();
+        for _ in 0..MANY {
+            assert_eq!(silences.rest("a"), None);
+            silences.lose("a");
+        }
+        assert_eq!(silences.rest("a"), Some(Duration::from_secs(5)));
+        assert_eq!(silences.rest("b"), None, "another subscription does answer");
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(silences.rest("a"), None, "this one finds out");
+        assert_eq!(silences.rest("a"), Some(DEADLINE), "and all others do not wait for it");
+        silences.lose("a");
+        assert_eq!(silences.rest("a"), Some(Duration::from_millis(7_500)));
+        silences.end("a");
+        assert_eq!(silences.rest("a"), None);
+    }
+}
