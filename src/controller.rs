@@ -1,34 +1,25 @@
 //! The controller: watches trigger passes, lanes and policies wake objects.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::{FutureExt as _, Stream, StreamExt as _};
-use kube::core::{ObjectMeta, PartialObjectMeta, PartialObjectMetaExt as _};
-use kube::runtime::controller::{Action, Config};
+use futures::{Stream, StreamExt as _};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::{Controller, WatchStreamExt as _, watcher};
-use kube::{Api, Client, ResourceExt as _};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client};
 use signalr_private_link_core::Limits;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio::task::JoinSet;
 
-use crate::api::SignalRSharedPrivateLink;
 use crate::azure::ArmClient;
 use crate::health::Readiness;
 use crate::kubernetes::Objects;
 use crate::metrics::Metrics;
 use crate::permissions::{self, PolicyWatch};
+use crate::queue::Queue;
 use crate::reconcile::{
-    self, Change, Clock, Context, Index, Jitter, Lanes, Memories, ObjectKey, Orphans, Outage, Places, Watched,
+    self, Change, Clock, Context, Index, Jitter, Lanes, Memories, ObjectKey, Orphans, Outage, Watched,
 };
-
-/// What kube's controller keeps of an object: its name.
-type Named = PartialObjectMeta<SignalRSharedPrivateLink>;
 
 /// Passes that run at the same time.
 const CONCURRENCY: usize = 64;
@@ -56,10 +47,9 @@ pub struct Setup {
 }
 
 /// Watches and passes until `shutdown`: then running passes end, and no new ones begin.
-pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
+pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
     let Setup { client, arm, metrics, readiness, namespaces, pace, clock, jitter } = setup;
     readiness.begin();
-    let shutdown = shutdown.shared();
     let (wake, woken) = mpsc::unbounded_channel();
     let index = Arc::new(Index::new(namespaces.len().max(1)));
     let watching =
@@ -70,10 +60,11 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send + Sync 
         arm,
         links: Default::default(),
         connections: Default::default(),
+        namespaces: Default::default(),
+        policies: Default::default(),
         limits: Limits::paced(pace),
         clock,
         jitter,
-        places: Places::new(CONCURRENCY),
         lanes: Lanes::new(wake, pace),
         memories: Memories::default(),
         index,
@@ -82,27 +73,38 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send + Sync 
         metrics,
         outage: Outage::default(),
     });
-    let (store, mut writer) = reflector::store::<Named>();
-    // The index tells when there is something to do; kube's own store is complete from the beginning.
-    writer.apply_watcher_event(&watcher::Event::Init);
-    writer.apply_watcher_event(&watcher::Event::InitDone);
-    let changes = changes(links(&client, &namespaces), context.clone(), writer, readiness);
-    let woken = UnboundedReceiverStream::new(woken).map(|key| ObjectRef::new(&key.name).within(&key.namespace));
-    let closing = context.clone();
-    let end = shutdown.clone().map(move |()| closing.places.close());
-    let controller = Controller::for_stream(changes, store)
-        // The places limit what runs; who waits for one costs little.
-        .with_config(Config::default().concurrency(0))
-        .reconcile_on(woken)
-        .graceful_shutdown_on(shutdown)
-        .run(reconcile_object, |_, _, _| Action::requeue(Duration::from_secs(60)), context)
-        .for_each(|result| async move {
-            if let Err(error) = result {
-                tracing::debug!(%error, "controller stream error");
-            }
-        });
-    let controller = futures::future::join(controller, end);
-    tokio::select! { _ = controller => {}, () = watching => {} }
+    let changes = changes(links(&client, &namespaces), context.clone(), readiness);
+    tokio::select! { () = work(&context, changes, woken, shutdown) => {}, () = watching => {} }
+}
+
+/// Makes passes until `shutdown`, and waits for those that run then.
+async fn work(
+    context: &Arc<Context>,
+    changes: impl Stream<Item = ObjectKey>,
+    mut woken: mpsc::UnboundedReceiver<ObjectKey>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let (mut changes, mut shutdown) = (std::pin::pin!(changes), std::pin::pin!(shutdown));
+    let (mut queue, mut passes) = (Queue::new(CONCURRENCY), JoinSet::new());
+    loop {
+        while let Some(key) = queue.begin() {
+            let context = context.clone();
+            passes.spawn(async move {
+                let wait = reconcile::pass(&context, &key).await;
+                (key, wait)
+            });
+        }
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            // A pass catches its own panics.
+            Some(Ok((key, wait))) = passes.join_next() => queue.end(key, wait),
+            Some(key) = woken.recv() => queue.add(key),
+            Some(key) = changes.next() => queue.add(key),
+            () = queue.wait() => {}
+        }
+    }
+    while passes.join_next().await.is_some() {}
 }
 
 type Watches = dyn Stream<Item = (usize, watcher::Result<watcher::Event<Watched>>)> + Send;
@@ -124,9 +126,8 @@ fn links(client: &Client, namespaces: &[String]) -> Pin<Box<Watches>> {
 fn changes(
     watches: Pin<Box<Watches>>,
     context: Arc<Context>,
-    mut writer: Writer<Named>,
     readiness: Readiness,
-) -> impl Stream<Item = watcher::Result<Named>> + Send + 'static {
+) -> impl Stream<Item = ObjectKey> + Send {
     watches.flat_map(move |(watch, event)| {
         let changes = match event {
             Ok(event) => context.index.apply(watch, event),
@@ -138,8 +139,14 @@ fn changes(
         if context.index.is_listed() {
             readiness.ready();
         }
-        let looks: Vec<_> = changes.into_iter().filter_map(|change| apply(&context, &mut writer, change)).collect();
-        futures::stream::iter(looks.into_iter().map(Ok))
+        let mut looks = Vec::new();
+        for change in changes {
+            match change {
+                Change::Look(key) => looks.push(key),
+                Change::Gone(key, uid) => context.forget(&key, Some(&uid)),
+            }
+        }
+        futures::stream::iter(looks)
     })
 }
 
@@ -147,42 +154,9 @@ fn is_forbidden(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403)
 }
 
-/// The object, if it is to be looked at.
-fn apply(context: &Context, writer: &mut Writer<Named>, change: Change) -> Option<Named> {
-    match change {
-        Change::Look(key) => {
-            let named = named(key);
-            writer.apply_watcher_event(&watcher::Event::Apply(named.clone()));
-            Some(named)
-        }
-        Change::Gone(key, uid) => {
-            context.forget(&key, Some(&uid));
-            // Another object may have come under its name.
-            if !context.index.shows(&key) {
-                writer.apply_watcher_event(&watcher::Event::Delete(named(key)));
-            }
-            None
-        }
-    }
-}
-
-fn named(key: ObjectKey) -> Named {
-    let metadata = ObjectMeta { namespace: Some(key.namespace), name: Some(key.name), ..ObjectMeta::default() };
-    metadata.into_response_partial()
-}
-
-async fn reconcile_object(object: Arc<Named>, context: Arc<Context>) -> Result<Action, Infallible> {
-    let key = ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
-    let Some(_place) = context.places.enter(&key.namespace).await else {
-        return Ok(Action::await_change());
-    };
-    // In a box of its own: thousands may wait for a place.
-    Ok(Box::pin(reconcile::pass(&context, &key)).await.map_or_else(Action::await_change, Action::requeue))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use azure_core::credentials::TokenCredential;
     use bytes::Bytes;

@@ -11,5 +11,6 @@ mod locked;
 pub mod metrics;
 pub mod operator;
 pub mod permissions;
+mod queue;
 pub mod reconcile;
 pub mod telemetry;

@@ -4,4 +4,4 @@ mod client;
 mod objects;
 
 pub use client::{connect, deadline};
-pub use objects::{KubeFailure, Objects};
+pub use objects::{KubeFailure, NamespaceFacts, Objects};

@@ -10,7 +10,7 @@ use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
 use serde_json::{Value, json};
-use signalr_private_link_core::observed::Permissions;
+use signalr_private_link_core::policy::Policy;
 use signalr_private_link_core::{ArmError, Failure};
 
 use crate::api::{
@@ -200,24 +200,37 @@ impl Objects {
         }
     }
 
-    /// What the cluster permits right now in a namespace: the namespace and all policies, live.
+    /// A namespace as it is now.
     ///
     /// # Errors
-    /// When either cannot be read: then nothing is known to be permitted.
-    pub async fn permissions(&self, namespace: &str) -> Result<Permissions, KubeFailure> {
+    /// When it cannot be read.
+    pub async fn namespace(&self, name: &str) -> Result<NamespaceFacts, KubeFailure> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        // One that this version cannot read permits nothing, and harms no other.
-        let policies: Api<DeserializeGuard<ApprovalPolicy>> = Api::all(self.client.clone());
-        let parameters = ListParams::default();
-        let (namespace, policies) =
-            futures::future::join(within(namespaces.get(namespace)), within(policies.list(&parameters))).await;
-        let (namespace, policies) = (namespace?, policies?);
-        Ok(Permissions {
+        let namespace = within(namespaces.get_metadata(name)).await?;
+        Ok(NamespaceFacts {
             terminating: namespace.metadata.deletion_timestamp.is_some(),
             labels: namespace.labels().iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-            policies: policies.items.iter().filter_map(|policy| api::policy(policy.0.as_ref().ok()?)).collect(),
         })
     }
+
+    /// All policies as they are now; one that this version cannot read permits nothing, and harms no other.
+    ///
+    /// # Errors
+    /// When they cannot be read: then nothing is known to be permitted.
+    pub async fn policies(&self) -> Result<Vec<Policy>, KubeFailure> {
+        let policies: Api<DeserializeGuard<ApprovalPolicy>> = Api::all(self.client.clone());
+        let policies = within(policies.list(&ListParams::default())).await?;
+        Ok(policies.items.iter().filter_map(|policy| api::policy(policy.0.as_ref().ok()?)).collect())
+    }
+}
+
+/// What a namespace says about permission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceFacts {
+    /// Whether it is being terminated.
+    pub terminating: bool,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
 }
 
 fn json_patch(conditions: Vec<Value>, change: Vec<Value>) -> Result<Patch<DynamicObject>, KubeFailure> {

@@ -10,7 +10,6 @@ mod lanes;
 mod memory;
 mod observe;
 mod orphans;
-mod places;
 mod report;
 mod undecided;
 mod wait;
@@ -24,12 +23,13 @@ use jiff::Timestamp;
 use kube::runtime::events::Recorder;
 use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::observed::{Connections, Links, Observed};
+use signalr_private_link_core::policy::Policy;
 use signalr_private_link_core::report::Ready;
 use signalr_private_link_core::{Action, Again, Limits, Next, Outcome, Plan, Reason, Report, conclude, plan};
 
 use crate::api::{self, SignalRSharedPrivateLink};
 use crate::azure::{ArmClient, Shared};
-use crate::kubernetes::{KubeFailure, Objects};
+use crate::kubernetes::{KubeFailure, NamespaceFacts, Objects};
 use crate::locked::Locked;
 use crate::metrics::Metrics;
 
@@ -37,7 +37,6 @@ pub use index::{Change, Index, Watched};
 pub use lanes::Lanes;
 pub use memory::Memories;
 pub use orphans::Orphans;
-pub use places::Places;
 use wait::Look;
 
 /// Which object: namespace and name.
@@ -73,6 +72,10 @@ pub struct Context {
     pub links: Shared<Links>,
     /// Reads of connections, shared per vault.
     pub connections: Shared<Connections>,
+    /// Reads of namespaces, shared by their objects.
+    pub namespaces: Shared<NamespaceFacts>,
+    /// Reads of all approval policies, shared by all.
+    pub policies: Shared<Vec<Policy>>,
     /// Waits and limits, paced.
     pub limits: Limits,
     /// The time of day.
@@ -83,8 +86,6 @@ pub struct Context {
     pub lanes: Lanes,
     /// What the process remembers per object.
     pub memories: Memories,
-    /// Who may run a pass.
-    pub places: Places,
     /// What the watches have shown.
     pub index: Arc<Index>,
     /// Whether the watch sees all namespaces.

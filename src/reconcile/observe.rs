@@ -109,9 +109,27 @@ impl Pass<'_> {
 
     /// The namespace and the policies, with a failure that reads like ARM's.
     pub(super) async fn permissions(&self) -> Result<Permissions, ArmError> {
-        let namespace = &self.desired.object.namespace;
-        let doing = format!("reading the namespace {namespace} and the approval policies");
-        self.context.objects.permissions(namespace).await.map_err(|error| error.to_arm(&doing))
+        let Self { context, key, .. } = *self;
+        let (objects, name) = (context.objects.clone(), key.namespace.clone());
+        let namespace = move || async move {
+            let doing = format!("reading the namespace {name}");
+            objects.namespace(&name).await.map_err(|error| error.to_arm(&doing))
+        };
+        let objects = context.objects.clone();
+        let policies = move || async move {
+            objects.policies().await.map_err(|error| error.to_arm("reading the approval policies"))
+        };
+        let (namespace, policies) = futures::future::join(
+            context.namespaces.read(&key.namespace, GATHER, namespace),
+            context.policies.read("all", GATHER, policies),
+        )
+        .await;
+        let (namespace, policies) = (namespace?, policies?);
+        Ok(Permissions {
+            terminating: namespace.terminating,
+            labels: namespace.labels.clone(),
+            policies: policies.to_vec(),
+        })
     }
 
     /// Frees the SignalR's lane once the object's own operation is seen to have ended.

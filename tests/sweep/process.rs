@@ -18,9 +18,7 @@ use signalr_private_link_operator::controller::{self, Setup};
 use signalr_private_link_operator::health::Readiness;
 use signalr_private_link_operator::kubernetes::{Objects, deadline};
 use signalr_private_link_operator::metrics::Metrics;
-use signalr_private_link_operator::reconcile::{
-    self, Context, Index, Lanes, Memories, ObjectKey, Orphans, Outage, Places,
-};
+use signalr_private_link_operator::reconcile::{self, Context, Index, Lanes, Memories, ObjectKey, Orphans, Outage};
 use testkit::kube_client::connection;
 use tokio::sync::mpsc;
 use tower::Layer as _;
@@ -123,10 +121,11 @@ impl Process {
             arm,
             links: Default::default(),
             connections: Default::default(),
+            namespaces: Default::default(),
+            policies: Default::default(),
             limits: Limits::REAL,
             clock: if circumstances.clock_ahead { an_hour_ahead } else { azure_sim::clock::now },
             jitter: || 0.5,
-            places: Places::new(64),
             lanes: Lanes::new(wake, 1.0),
             memories: Memories::default(),
             index: Arc::new(Index::new(1)),

@@ -1,0 +1,198 @@
+//! Which object is looked at next: those that are due, one pass over each at a time, so many at the same time. The
+//! namespaces take turns, and none has more than half of the places, so a flood of objects in one of them delays
+//! nobody else.
+//!
+//! (kube's own controller polls all that wait for a place whenever one of them wakes, which costs the square of
+//! their number.)
+
+use std::collections::{HashMap, VecDeque};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio_util::time::DelayQueue;
+use tokio_util::time::delay_queue::Key;
+
+use crate::reconcile::ObjectKey;
+
+/// A longer wait counts as this: the timer takes none of some years.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Where an object stands.
+enum State {
+    /// It is looked at when this timer ends.
+    Waits(Key),
+    /// It waits for a place.
+    Due,
+    /// A pass is under way; whether somebody has asked for another one since.
+    Runs { again: bool },
+}
+
+#[derive(Default)]
+struct Namespace {
+    due: VecDeque<ObjectKey>,
+    running: usize,
+}
+
+/// The queue.
+pub struct Queue {
+    places: usize,
+    running: usize,
+    states: HashMap<ObjectKey, State>,
+    timers: DelayQueue<ObjectKey>,
+    namespaces: HashMap<String, Namespace>,
+    /// Namespaces in which something is due, in the order of their turns; each stands here once.
+    turns: VecDeque<String>,
+}
+
+impl Queue {
+    /// An empty queue with so many places for passes.
+    pub fn new(places: usize) -> Self {
+        Self {
+            places,
+            running: 0,
+            states: HashMap::new(),
+            timers: DelayQueue::new(),
+            namespaces: HashMap::new(),
+            turns: VecDeque::new(),
+        }
+    }
+
+    /// Somebody asks for a look at once.
+    pub fn add(&mut self, key: ObjectKey) {
+        match self.states.get_mut(&key) {
+            Some(State::Due) => {}
+            Some(State::Runs { again }) => *again = true,
+            Some(State::Waits(timer)) => {
+                self.timers.try_remove(timer);
+                self.become_due(key);
+            }
+            None => self.become_due(key),
+        }
+    }
+
+    /// A pass ended; the object is looked at again after `wait`, if at all.
+    pub fn end(&mut self, key: ObjectKey, wait: Option<Duration>) {
+        self.running = self.running.saturating_sub(1);
+        if let Some(namespace) = self.namespaces.get_mut(&key.namespace) {
+            namespace.running = namespace.running.saturating_sub(1);
+            if namespace.running == 0 && namespace.due.is_empty() {
+                self.namespaces.remove(&key.namespace);
+            }
+        }
+        let again = matches!(self.states.remove(&key), Some(State::Runs { again: true }));
+        match wait {
+            _ if again => self.become_due(key),
+            Some(Duration::ZERO) => self.become_due(key),
+            Some(wait) => {
+                let timer = self.timers.insert(key.clone(), wait.min(LONGEST));
+                self.states.insert(key, State::Waits(timer));
+            }
+            None => {}
+        }
+    }
+
+    fn become_due(&mut self, key: ObjectKey) {
+        let namespace = self.namespaces.entry(key.namespace.clone()).or_default();
+        if namespace.due.is_empty() {
+            self.turns.push_back(key.namespace.clone());
+        }
+        namespace.due.push_back(key.clone());
+        self.states.insert(key, State::Due);
+    }
+
+    /// Begins the next pass, if there is a place for one.
+    pub fn begin(&mut self) -> Option<ObjectKey> {
+        let most = (self.places / 2).max(1);
+        for _ in 0..self.turns.len() {
+            if self.running >= self.places {
+                return None;
+            }
+            let turn = self.turns.pop_front()?;
+            let Some(namespace) = self.namespaces.get_mut(&turn) else { continue };
+            let next = if namespace.running < most { namespace.due.pop_front() } else { None };
+            namespace.running += usize::from(next.is_some());
+            if !namespace.due.is_empty() {
+                self.turns.push_back(turn);
+            }
+            if let Some(key) = next {
+                self.running += 1;
+                self.states.insert(key.clone(), State::Runs { again: false });
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Waits until a timer ends; for ever when there is none.
+    pub async fn wait(&mut self) {
+        let expired = std::future::poll_fn(|context: &mut Context<'_>| match self.timers.poll_expired(context) {
+            Poll::Ready(Some(expired)) => Poll::Ready(expired.into_inner()),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        });
+        let key = expired.await;
+        self.become_due(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn key(namespace: &str, name: &str) -> ObjectKey {
+        ObjectKey { namespace: namespace.into(), name: name.into() }
+    }
+
+    fn begin(queue: &mut Queue) -> Vec<String> {
+        std::iter::from_fn(|| queue.begin()).map(|key| key.to_string()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_flood_in_one_namespace_leaves_room_for_others() {
+        let mut queue = Queue::new(4);
+        for name in ["1", "2", "3", "4"] {
+            queue.add(key("flood", name));
+        }
+        assert_eq!(begin(&mut queue), ["flood/1", "flood/2"]);
+        queue.add(key("quiet", "1"));
+        queue.add(key("quiet", "2"));
+        queue.add(key("third", "1"));
+        assert_eq!(begin(&mut queue), ["quiet/1", "third/1"], "the namespaces take turns");
+        queue.end(key("third", "1"), None);
+        assert_eq!(begin(&mut queue), ["quiet/2"], "one has no more than half");
+        queue.end(key("flood", "1"), None);
+        assert_eq!(begin(&mut queue), ["flood/3"], "first come, first served");
+        for (namespace, name) in [("flood", "2"), ("flood", "3"), ("quiet", "1"), ("quiet", "2")] {
+            queue.end(key(namespace, name), None);
+        }
+        assert_eq!(begin(&mut queue), ["flood/4"]);
+        queue.end(key("flood", "4"), None);
+        assert!(queue.states.is_empty() && queue.namespaces.is_empty() && queue.turns.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_pass_over_an_object_at_a_time_and_none_is_lost() {
+        let mut queue = Queue::new(4);
+        for _ in 0..3 {
+            queue.add(key("a", "1"));
+        }
+        assert_eq!(begin(&mut queue), ["a/1"]);
+        queue.add(key("a", "1"));
+        assert!(begin(&mut queue).is_empty(), "it runs");
+        queue.end(key("a", "1"), Some(Duration::from_secs(600)));
+        assert_eq!(begin(&mut queue), ["a/1"], "somebody asked while it ran");
+        queue.end(key("a", "1"), Some(Duration::from_secs(10)));
+        assert!(begin(&mut queue).is_empty() && queue.wait().now_or_never().is_none());
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        queue.wait().await;
+        assert_eq!(begin(&mut queue), ["a/1"]);
+        // A look at once takes the place of a later one.
+        queue.end(key("a", "1"), Some(Duration::MAX));
+        queue.add(key("a", "1"));
+        assert_eq!(begin(&mut queue), ["a/1"]);
+        queue.end(key("a", "1"), Some(Duration::ZERO));
+        assert_eq!(begin(&mut queue), ["a/1"]);
+        assert!(queue.timers.is_empty());
+    }
+}
