@@ -2,13 +2,15 @@
 //! this version of the operator cannot read (a newer definition knows more words) is told about
 //! and can be let go, and stands in nobody else's way.
 
-use kube::api::DynamicObject;
-use serde::Deserialize as _;
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use signalr_private_link_core::Limits;
 use signalr_private_link_core::desired::Desired;
 
-use super::{SignalRSharedPrivateLink, parse};
+use super::{SignalRSharedPrivateLink, SignalRSharedPrivateLinkSpec, SignalRSharedPrivateLinkStatus, parse};
 
 /// An object, and why its spec cannot be read if so.
 #[derive(Debug, Clone)]
@@ -23,8 +25,11 @@ impl Stored {
     ///
     /// # Errors
     /// When not even its metadata can be read.
-    pub fn read(stored: DynamicObject) -> Result<Self, String> {
-        let whole = serde_json::to_value(stored).map_err(|error| error.to_string())?;
+    pub fn read(text: &str) -> Result<Self, String> {
+        if let Ok(used) = serde_json::from_str::<Used>(text) {
+            return Ok(Self { object: used.into(), unreadable: None });
+        }
+        let whole: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let problem = match typed(&whole) {
             Ok(object) => return Ok(Self { object, unreadable: None }),
             Err(problem) => problem,
@@ -49,6 +54,46 @@ impl Stored {
             Some(problem) => Err(vec![problem.clone()]),
             None => parse::desired(&self.object, limits),
         }
+    }
+}
+
+/// What of an object is used. The rest, managed fields above all, is most of its text, and is passed over.
+#[derive(Deserialize)]
+struct Used {
+    metadata: UsedMetadata,
+    spec: SignalRSharedPrivateLinkSpec,
+    status: Option<SignalRSharedPrivateLinkStatus>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UsedMetadata {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
+    finalizers: Option<Vec<String>>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl From<Used> for SignalRSharedPrivateLink {
+    fn from(Used { metadata, spec, status }: Used) -> Self {
+        let metadata = ObjectMeta {
+            name: metadata.name,
+            namespace: metadata.namespace,
+            uid: metadata.uid,
+            resource_version: metadata.resource_version,
+            generation: metadata.generation,
+            creation_timestamp: metadata.creation_timestamp,
+            deletion_timestamp: metadata.deletion_timestamp,
+            finalizers: metadata.finalizers,
+            annotations: metadata.annotations,
+            ..ObjectMeta::default()
+        };
+        Self { metadata, spec, status }
     }
 }
 
@@ -90,7 +135,7 @@ mod tests {
             "status": {"observedGeneration": 3, "conditions": []},
         });
         change(&mut object);
-        Stored::read(serde_json::from_value(object).unwrap()).unwrap()
+        Stored::read(&object.to_string()).unwrap()
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{GetParams, ListParams, Patch, PatchParams, Request};
 use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
@@ -92,14 +92,14 @@ impl Objects {
         Self { client }
     }
 
-    /// The objects of a kind as they are stored: an answer is read also where this version of the operator
-    /// cannot decode the object.
-    fn stored<K: kube::Resource<DynamicType = ()>>(&self, namespace: Option<&str>) -> Api<DynamicObject> {
-        let resource = ApiResource::erase::<K>(&());
-        match namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
-            None => Api::all_with(self.client.clone(), &resource),
-        }
+    /// Sends a request, and leaves the answer undecoded: it may be an object that this version of the operator cannot
+    /// decode, or one that nobody looks at.
+    async fn send(
+        &self,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<String, KubeFailure> {
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        within(self.client.request_text(request)).await
     }
 
     /// The object as it is now, also one that this version of the operator cannot read; `None`
@@ -108,8 +108,12 @@ impl Objects {
     /// # Errors
     /// When it cannot be read.
     pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<Stored>, KubeFailure> {
-        let object = within(self.stored::<SignalRSharedPrivateLink>(Some(namespace)).get_opt(name)).await?;
-        object.map(Stored::read).transpose().map_err(KubeFailure::Other)
+        let requests = requests::<SignalRSharedPrivateLink>(Some(namespace));
+        match self.send(requests.get(name, &GetParams::default())).await {
+            Ok(text) => Stored::read(&text).map(Some).map_err(KubeFailure::Other),
+            Err(KubeFailure::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes the finalizer durable, on this very object and version.
@@ -149,8 +153,8 @@ impl Objects {
 
     async fn patch(&self, object: &SignalRSharedPrivateLink, change: Vec<Value>) -> Result<(), KubeFailure> {
         let patch = json_patch(Self::conditions(object), change)?;
-        let api = self.stored::<SignalRSharedPrivateLink>(object.namespace().as_deref());
-        within(api.patch(&object.name_any(), &PatchParams::default(), &patch)).await.map(drop)
+        let requests = requests::<SignalRSharedPrivateLink>(object.namespace().as_deref());
+        self.send(requests.patch(&object.name_any(), &PatchParams::default(), &patch)).await.map(drop)
     }
 
     /// Writes `status`, on this very object and version.
@@ -183,8 +187,9 @@ impl Objects {
     {
         let change = json!({"op": "add", "path": "/status", "value": status});
         let patch = json_patch(Self::conditions(object), vec![change])?;
-        let api = self.stored::<K>(object.meta().namespace.as_deref());
-        within(api.patch_status(&object.name_any(), &PatchParams::default(), &patch)).await.map(drop)
+        let requests = requests::<K>(object.meta().namespace.as_deref());
+        let name = object.name_any();
+        self.send(requests.patch_subresource("status", &name, &PatchParams::default(), &patch)).await.map(drop)
     }
 
     /// Whether the definition of the links itself is being deleted, which deletes all of them.
@@ -233,7 +238,12 @@ pub struct NamespaceFacts {
     pub labels: Vec<(String, String)>,
 }
 
-fn json_patch(conditions: Vec<Value>, change: Vec<Value>) -> Result<Patch<DynamicObject>, KubeFailure> {
+/// Requests about the objects of a kind.
+fn requests<K: kube::Resource<DynamicType = ()>>(namespace: Option<&str>) -> Request {
+    Request::new(K::url_path(&(), namespace))
+}
+
+fn json_patch(conditions: Vec<Value>, change: Vec<Value>) -> Result<Patch<()>, KubeFailure> {
     let operations: Vec<Value> = conditions.into_iter().chain(change).collect();
     serde_json::from_value(Value::Array(operations))
         .map(Patch::Json)

@@ -132,10 +132,11 @@ impl Lanes {
         self.look(signalr, |lane| lane.occupant.as_ref().is_some_and(|(who, _)| who == object))
     }
 
-    /// The object waits for its turn.
-    pub fn queue(&self, signalr: &str, object: &ObjectKey) {
+    /// The object waits for its turn. Returns whether it is woken then: what else the SignalR may be busy with, nobody
+    /// tells.
+    pub fn queue(&self, signalr: &str, object: &ObjectKey) -> bool {
         let pace = self.pace;
-        let rest = self.with(signalr, |lane| {
+        let (rest, is_woken) = self.with(signalr, |lane| {
             if !lane.waiting.contains(object) {
                 lane.waiting.push_back(object.clone());
             }
@@ -144,11 +145,13 @@ impl Lanes {
                 lane.turn = None;
                 lane.refuse(pace);
             }
-            lane.rest_until.filter(|until| lane.occupant.is_none() && *until > Instant::now())
+            let rest = lane.rest_until.filter(|until| lane.occupant.is_none() && *until > Instant::now());
+            (rest, rest.is_some() || lane.occupant.is_some() || lane.turn.is_some())
         });
         if let Some(until) = rest {
             self.wake_next(signalr.to_owned(), until);
         }
+        is_woken
     }
 
     fn wake_next(&self, signalr: String, at: Instant) {

@@ -201,12 +201,12 @@ async fn steps(context: &Context, key: &ObjectKey) -> End {
     }
     let told = match &plan.report {
         Some(said) => pass.tell(said, observed.memory.heard_ago).await,
-        None => Ok(Told { changed: false, reason: None }),
+        None => Ok(Told { changed: false, reason: None, is_woken: false }),
     };
     match told {
         Ok(told) => {
             let look = Look::planned(plan.again, plan.report.as_ref(), told.changed || acts, &desired);
-            End { look, told: told.reason }
+            End { look: if told.is_woken { look.at_the_latest() } else { look }, told: told.reason }
         }
         Err(error) => kubernetes_failed(context, key, "writing the status", &error),
     }
@@ -218,6 +218,8 @@ struct Told {
     changed: bool,
     /// The reason that it now has.
     reason: Option<Reason>,
+    /// The object is woken when it is its turn to write to the SignalR.
+    is_woken: bool,
 }
 
 impl Pass<'_> {
@@ -257,16 +259,14 @@ impl Pass<'_> {
         let Self { context, key, object, desired, .. } = *self;
         report::audit_found(context, key, object, report).await;
         let reason = report.reason;
-        if reason == Reason::WaitingForSignalR {
-            context.lanes.queue(desired.link.signalr().key(), key);
-        }
+        let is_woken = reason == Reason::WaitingForSignalR && context.lanes.queue(desired.link.signalr().key(), key);
         let grace = context.limits.ready_grace.max(desired.sync_period.mul_f64(context.limits.pace * 2.0));
         let lasting = context.memories.has_said_for(key, reason) >= context.limits.right_grace;
         let as_told = api::AsTold { ready_expired: heard_ago >= grace, lasting, now: (context.clock)() };
         let changed = report::write_status(context, object, Some(desired), report, as_told).await?;
         // What left status as it was is no other reason: the one that is told goes on.
         let told = changed || report.ready != Ready::Unchanged;
-        Ok(Told { changed, reason: told.then_some(reason) })
+        Ok(Told { changed, reason: told.then_some(reason), is_woken })
     }
 }
 

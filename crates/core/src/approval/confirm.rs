@@ -17,6 +17,9 @@ use crate::policy::{OnUnconfirmed, Policy};
 /// `confirmWithin` of a policy that vanished since it permitted an approval.
 const CONFIRM_WITHIN_WITHOUT_POLICY: Duration = Duration::from_secs(60 * 60);
 
+/// The shortest `confirmWithin` that the definition of a policy takes.
+const LEAST_CONFIRM_WITHIN: Duration = Duration::from_secs(15 * 60);
+
 /// Why an approval cannot be left as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RevocationCause {
@@ -108,6 +111,14 @@ pub fn approved_by_us<'a>(uid: &str, vault: &'a Connections) -> impl Iterator<It
 pub fn confirms(link: &Link, uid: &str, nonce: &Nonce) -> bool {
     let same = Marker::parse(&link.message).is_none_or(|m| m.uid == uid && m.nonce == *nonce);
     same && link.connection == ConnectionState::Approved
+}
+
+/// Whether some policy could make an approval of ours one that must not stand: the shortest `confirmWithin` counts.
+#[must_use]
+pub fn may_be_overdue(desired: &Desired, link: SeenLink<'_>, vault: &Connections, memory: &Memory) -> bool {
+    let limit = desired.limits.confirm_within(LEAST_CONFIRM_WITHIN);
+    let watched = Watched { desired, link, vault, limit, memory };
+    approved_by_us(&desired.object.uid, vault).any(|(connection, record)| watched.why(connection, &record).is_some())
 }
 
 /// M7: the first approval of ours that must not stand; one that is to be revoked goes before one

@@ -29,7 +29,7 @@ use crate::observed::{Connection, ConnectionState, Connections, Link, Memory, Pe
 use crate::policy::Policy;
 use crate::resource_id::{ConnectionId, EndpointId};
 
-pub use confirm::{RevocationCause, SeenLink, Unconfirmed, approved_by_us, confirms, m7_overdue};
+pub use confirm::{RevocationCause, SeenLink, Unconfirmed, approved_by_us, confirms, m7_overdue, may_be_overdue};
 pub use last_look::{LastLook, still_authorised};
 pub use twin::is_bearer;
 

@@ -59,15 +59,15 @@ fn is_of(link: Option<&Link>, record: &ApprovalRecord) -> Option<bool> {
     link.map(|link| link.marker_of(&record.uid).is_none_or(|marker| record.is_of(&marker)))
 }
 
-/// The first approval of ours that must not stand. Namespace and policies are read only where
-/// there is an approval at all.
+/// The first approval of ours that must not stand. Namespace and policies are read only where one may not,
+/// whatever they say.
 pub(super) fn overdue<'a>(
     d: &Desired,
     o: &'a Observed,
     link: SeenLink<'_>,
     vault: &'a Connections,
 ) -> Needs<Option<Unconfirmed<'a>>> {
-    if approval::approved_by_us(&d.object.uid, vault).next().is_none() {
+    if !approval::may_be_overdue(d, link, vault, &o.memory) {
         return Ok(None);
     }
     let permissions = o.permissions.or_read(Read::Permissions)?.ok();

@@ -35,7 +35,9 @@ fn mib(kib: Option<u64>) -> f64 {
 pub async fn sizes(binary: &Path, sizes: &[Size]) -> anyhow::Result<()> {
     let mut columns = Vec::new();
     for size in sizes {
-        columns.push(fleet(binary, *size).await?);
+        let figures = fleet(binary, *size).await?;
+        figures.iter().for_each(|(what, value, unit)| progress(&format!("{what}: {value:.2} {unit}")));
+        columns.push(figures);
     }
     print("\n## Fleets, automatic approval\n")?;
     let heads: Vec<String> = sizes

@@ -206,7 +206,7 @@ fn links(client: Client, namespace: Option<&str>) -> Api<DynamicObject> {
 
 /// Looking costs the machine much, so the more is missing the longer is waited.
 async fn pause(missing: usize) {
-    let wait = Duration::from_millis(missing as u64).clamp(Duration::from_millis(100), Duration::from_secs(10));
+    let wait = Duration::from_millis(missing as u64 * 4).clamp(Duration::from_millis(100), Duration::from_secs(10));
     tokio::time::sleep(wait).await;
 }
 
