@@ -31,10 +31,10 @@ test: tools ## Runs all tests
 	@tools/chart-test.sh
 	@tools/summary.sh target/test.log
 
-bench: prerequisites ## Measures calls, writes, memory and time (release build)
+bench: prerequisites ## Measures (release build); LINKS=10000 PARENTS=1000 NAMESPACES=10, TABLES="one fleet"
 	@tools/build.sh >/dev/null
 	cargo build --locked --workspace --bins --release
-	@target/release/bench
+	@LINKS=$(or $(LINKS),5000) PARENTS=$(or $(PARENTS),500) NAMESPACES=$(or $(NAMESPACES),10) target/release/bench $(TABLES)
 
 az: prerequisites ## Runs Microsoft's own article with the real Azure CLI against azure-sim
 	@crates/azure-sim/az.sh

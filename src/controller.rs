@@ -22,7 +22,7 @@ use crate::reconcile::{
 };
 
 /// Passes that run at the same time.
-const CONCURRENCY: usize = 64;
+const CONCURRENCY: usize = 256;
 /// The name of the lease and of the reporter of Events.
 pub const NAME: &str = "signalr-private-link-operator";
 

@@ -102,8 +102,9 @@ impl Account {
             if !is_urgent && self.tenants.is_empty() {
                 return None;
             } else if missing > 0.0 {
+                // Something urgent may come until then, which needs less.
                 let rate = self.bucket.limits().1 * SHARE / pace;
-                return Some(Duration::from_secs_f64(missing / rate).max(Duration::from_millis(1)));
+                return Some(Duration::from_secs_f64(missing.min(1.0) / rate).max(Duration::from_millis(1)));
             }
             // One that does not wait any more takes nothing.
             if self.next().is_some_and(|waiter| waiter.send(()).is_ok()) {

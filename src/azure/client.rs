@@ -309,14 +309,15 @@ impl ArmClient {
         if let Some(left) = gates.closed(&scopes) {
             return Err(not_sent(Failure::Throttled(Some(left)), "ARM asked to wait; nothing was sent".into()));
         }
+        if not_after.is_some_and(|last| last < Instant::now()) {
+            let why = "what had to be read and asked for before took too long; nothing was sent";
+            return Err(CallError { fate: Fate::DecideAgain, ..not_sent(Failure::Transient(None), why.into()) });
+        }
+        // Last of all: whoever may go finds out for all others.
         let service = about.service();
         if let Some(left) = silences.rest(&service) {
             let why = "ARM has not answered the last calls; nothing was sent";
             return Err(not_sent(Failure::Transient(Some(left)), why.into()));
-        }
-        if not_after.is_some_and(|last| last < Instant::now()) {
-            let why = "what had to be read and asked for before took too long; nothing was sent";
-            return Err(CallError { fate: Fate::DecideAgain, ..not_sent(Failure::Transient(None), why.into()) });
         }
         let reads = method == Method::GET;
         let mut request =

@@ -31,6 +31,8 @@ struct Entry {
     asked: u64,
     reason: Option<Reason>,
     reason_since: Instant,
+    /// It is looked at together with the other objects of its SignalR.
+    is_in_phase: bool,
     attempt: u32,
     /// The effect of the last pass, if it had one.
     acted: Option<ActionKind>,
@@ -47,6 +49,7 @@ impl Entry {
             asked: 0,
             reason: None,
             reason_since: Instant::now(),
+            is_in_phase: false,
             attempt: 0,
             acted: None,
         }
@@ -88,6 +91,8 @@ impl Memories {
         if entry.uid != uid {
             *entry = Entry::new(uid, learned());
         }
+        // After a start all are looked at, those of one SignalR one after the other.
+        entry.is_in_phase |= entry.asked == 0 && object.status.is_some();
         let mut hasher = DefaultHasher::new();
         (object.metadata.generation, object.annotations()).hash(&mut hasher);
         let asked = hasher.finish();
@@ -187,6 +192,16 @@ impl Memories {
             attempt
         });
         attempt.unwrap_or_default()
+    }
+
+    /// Records whether the next pass is one of many over the objects of its SignalR.
+    pub fn set_in_phase(&self, key: &ObjectKey, is_in_phase: bool) {
+        self.with(key, |e| e.is_in_phase = is_in_phase);
+    }
+
+    /// Whether this pass is one of many over the objects of its SignalR.
+    pub fn is_in_phase(&self, key: &ObjectKey) -> bool {
+        self.with(key, |e| e.is_in_phase).unwrap_or_default()
     }
 
     /// Records the effect of a pass; whether it is another one than that of the pass before. One that is repeated

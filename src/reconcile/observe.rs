@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use signalr_private_link_core::ArmError;
-use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::observed::{
     Connections, Links, Memory, Observed, Operation, Permissions, Read, Reading,
 };
@@ -14,8 +13,8 @@ use super::Pass;
 
 /// How long a shared read waits for others that want the same answer.
 const GATHER: Duration = Duration::from_millis(20);
-/// The same for objects that are settled: their phases coincide, and nobody waits.
-const GATHER_SETTLED: Duration = Duration::from_millis(50);
+/// The same for objects that are looked at together, after a start or at rest: nobody waits.
+const GATHER_IN_PHASE: Duration = Duration::from_millis(500);
 
 impl Pass<'_> {
     /// What is known before anything was read.
@@ -97,14 +96,25 @@ impl Pass<'_> {
         let signalr = self.desired.link.signalr();
         let (arm, id) = (self.arm.clone(), signalr.clone());
         let request = move || async move { arm.list_links(&id).await };
-        self.context.links.read(signalr.key(), gather(self.desired), request).await.into()
+        self.context.links.read(signalr.key(), self.gather(), request).await.into()
     }
 
     async fn connections(&self) -> Reading<Arc<Connections>> {
         let vault = &self.desired.vault;
         let (arm, id) = (self.arm.clone(), vault.clone());
         let request = move || async move { arm.list_connections(&id).await };
-        self.context.connections.read(vault.key(), GATHER, request).await.into()
+        self.context.connections.read(vault.key(), self.gather(), request).await.into()
+    }
+
+    /// How long a shared read of this object's waits for others.
+    fn gather(&self) -> Duration {
+        if self.context.memories.is_in_phase(self.key) {
+            // A pass that waits holds a place: only a small part of its period.
+            let period = self.desired.sync_period.mul_f64(self.desired.limits.pace);
+            GATHER_IN_PHASE.min(period / 100).max(GATHER)
+        } else {
+            GATHER
+        }
     }
 
     /// The namespace and the policies, with a failure that reads like ARM's.
@@ -147,16 +157,5 @@ impl Pass<'_> {
         if ended {
             context.lanes.rest(signalr.key(), key);
         }
-    }
-}
-
-/// How long a shared read of this object's waits for others.
-fn gather(desired: &Desired) -> Duration {
-    if desired.remembered.ready == Some(true) {
-        let period = desired.sync_period.mul_f64(desired.limits.pace);
-        // A pass that waits holds a place: only a small part of its period.
-        GATHER_SETTLED.min(period / 100).max(GATHER)
-    } else {
-        GATHER
     }
 }

@@ -113,19 +113,23 @@ impl Context {
     /// The time until the object is looked at again; `told` is the reason that its status now has.
     pub(super) fn wait(&self, key: &ObjectKey, look: Look, told: Option<Reason>) -> Option<Duration> {
         let attempt = self.memories.count_attempt(key, told);
+        let (in_phase, least) = match &look {
+            Look::Settled { signalr, period } => (Some((signalr, *period)), Duration::ZERO),
+            Look::Growing { range, least, signalr } => {
+                let plateau = attempt > 0 && backoff::delay(*range, attempt, 0.0) >= range.to;
+                (signalr.as_ref().filter(|_| plateau).map(|signalr| (signalr, range.to)), *least)
+            }
+            _ => (None, Duration::ZERO),
+        };
+        self.memories.set_in_phase(key, in_phase.is_some());
+        if let Some((signalr, period)) = in_phase {
+            return Some(phase(signalr, period, (self.clock)()).max(least));
+        }
         match look {
             Look::Never => None,
-            Look::Now => Some(Duration::ZERO),
+            Look::Now | Look::Settled { .. } => Some(Duration::ZERO),
             Look::After(wait) => Some(wait),
-            Look::Growing { range, least, signalr } => {
-                let plateau = attempt > 0 && backoff::delay(range, attempt, 0.0) >= range.to;
-                let wait = match signalr.filter(|_| plateau) {
-                    Some(signalr) => phase(&signalr, range.to, (self.clock)()),
-                    None => backoff::delay(range, attempt, (self.jitter)()),
-                };
-                Some(wait.max(least))
-            }
-            Look::Settled { signalr, period } => Some(phase(&signalr, period, (self.clock)())),
+            Look::Growing { range, least, .. } => Some(backoff::delay(range, attempt, (self.jitter)()).max(least)),
         }
     }
 }

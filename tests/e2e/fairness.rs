@@ -43,3 +43,42 @@ fn writes_to_one_signalr_are_serial_and_namespaces_take_turns() {
         assert_eq!(refused, 0, "conflicts of the operator's own making");
     });
 }
+
+/// ARM's documented limits are enforced, at the operator's pace.
+#[test]
+fn a_flood_on_signalrs_that_do_not_exist_provokes_no_429_and_leaves_others_as_quick() {
+    const FLOOD: usize = 400;
+    run(async {
+        let scene = scene().await;
+        let mut config = config();
+        config.quirks.throttle_rate = 50;
+        let azure = Azure::start(config, scene.cluster.directory()).await.unwrap();
+        let (signalr, vault, flood, quiet) = ("budget-signalr", "budget-kv", "budget-flood", "budget-quiet");
+        azure.add(signalr, vault).await.unwrap();
+        for ns in [flood, quiet] {
+            scene.namespace(ns).unwrap();
+        }
+        let nowhere = |number: usize| {
+            let name = format!("link-{number}");
+            Scene::manifest(flood, &name, &format!("nowhere-{number}"), vault, &LinkOptions::default())
+        };
+        let items: Vec<Value> = (0..FLOOD).map(nowhere).collect();
+        let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items});
+        scene.cluster.with_manifest(&["create", "-f", "-"], &list.to_string()).unwrap();
+        let mut settings = settings_for(scene, &azure, flood);
+        let watched = settings.flags.iter().position(|flag| flag == flood).unwrap();
+        settings.flags[watched] = format!("{flood},{quiet}");
+        let _operator = Operator::start(&settings).unwrap();
+        let own = Scene::manifest(quiet, "quiet", signalr, vault, &LinkOptions::default());
+        scene.cluster.apply(&own.to_string()).unwrap();
+        scene.until_reason(quiet, "quiet", "PendingApproval", LIMIT).await.unwrap();
+        let told = scene.link(flood, "link-0").unwrap().unwrap();
+        assert!(told["status"].is_object(), "the flood is looked at as well: {told}");
+        let requests = azure.control("GET", "/requests", &Value::Null).await.unwrap();
+        let requests = requests.as_array().unwrap();
+        let lists = requests.iter().filter(|r| r["status"] == 404).count();
+        assert!(lists > 0, "the flood asks for SignalRs that do not exist");
+        let refused = requests.iter().filter(|r| r["status"] == 429).count();
+        assert_eq!(refused, 0, "of {} requests", requests.len());
+    });
+}

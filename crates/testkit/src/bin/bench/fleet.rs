@@ -172,10 +172,15 @@ pub async fn flood(binary: &Path, links: usize) -> anyhow::Result<()> {
     print(&format!(
         "\n## 100 links on 10 SignalRs, beside {links} links of one tenant on SignalRs that do not exist\n"
     ))?;
-    print("| what | until the 100 are Ready | refused with 429 |\n|---|---|---|")?;
+    print(
+        "The simulator enforces ARM's documented limits, at the operator's pace.\n\n| what | until the 100 are Ready | refused with 429 |\n|---|---|---|",
+    )?;
     for flooded in [0, links] {
         progress(&format!("100 links beside {flooded}"));
-        let mut place = Place::start(binary, timings(100, 0), 2).await?;
+        let mut config = timings(100, 0);
+        // ARM's own limits, at the operator's pace.
+        config.quirks.throttle_rate = 50;
+        let mut place = Place::start(binary, config, 2).await?;
         place.permit_all(2)?;
         place.add_parents(QUIET.parents).await?;
         place.start_operator(PACE).await?;
