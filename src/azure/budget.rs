@@ -31,11 +31,11 @@ pub(super) struct Caller {
 }
 
 impl Bucket {
-    /// The most calls at once, and calls a second, that ARM takes.
+    /// The most calls at once, and calls a second: our share of what ARM takes.
     const fn limits(self) -> (f64, f64) {
         match self {
-            Self::Reads => (250.0, 25.0),
-            Self::Writes | Self::Deletes => (200.0, 10.0),
+            Self::Reads => (250.0 * SHARE, 25.0 * SHARE),
+            Self::Writes | Self::Deletes => (200.0 * SHARE, 10.0 * SHARE),
         }
     }
 
@@ -64,7 +64,7 @@ struct Account {
 
 impl Account {
     fn new(bucket: Bucket) -> Self {
-        let left = bucket.limits().0 * SHARE;
+        let left = bucket.limits().0;
         let (urgent, tenants) = (VecDeque::new(), VecDeque::new());
         Self { bucket, left, at: Instant::now(), urgent, tenants, is_served: false }
     }
@@ -72,14 +72,14 @@ impl Account {
     fn fill(&mut self, pace: f64) {
         let (most, rate) = self.bucket.limits();
         let now = Instant::now();
-        let gained = now.duration_since(self.at).as_secs_f64() * rate * SHARE / pace;
-        self.left = (self.left + gained).min(most * SHARE);
+        let gained = now.duration_since(self.at).as_secs_f64() * rate / pace;
+        self.left = (self.left + gained).min(most);
         self.at = now;
     }
 
     /// How much has to be there before a call is made.
     fn needed(&self, is_urgent: bool) -> f64 {
-        let reserve = if is_urgent { 0.0 } else { self.bucket.limits().0 * SHARE * RESERVE };
+        let reserve = if is_urgent { 0.0 } else { self.bucket.limits().0 * RESERVE };
         1.0 + reserve
     }
 
@@ -103,7 +103,7 @@ impl Account {
                 return None;
             } else if missing > 0.0 {
                 // Something urgent may come until then, which needs less.
-                let rate = self.bucket.limits().1 * SHARE / pace;
+                let rate = self.bucket.limits().1 / pace;
                 return Some(Duration::from_secs_f64(missing.min(1.0) / rate).max(Duration::from_millis(1)));
             }
             // One that does not wait any more takes nothing.

@@ -24,10 +24,7 @@ fn writes_to_one_signalr_are_serial_and_namespaces_take_turns() {
         }
         // All are there, the flood first, before anybody looks.
         all.iter().for_each(|(ns, name)| apply(ns, name));
-        let mut settings = settings_for(scene, &azure, flood);
-        let watched = settings.flags.iter().position(|flag| flag == flood).unwrap();
-        settings.flags[watched] = format!("{flood},{quiet}");
-        let _operator = Operator::start(&settings).unwrap();
+        let _operator = Operator::start(&settings_for(scene, &azure, &format!("{flood},{quiet}"))).unwrap();
         for (ns, name) in all {
             scene.until_reason(ns, name, "PendingApproval", LIMIT).await.unwrap();
         }
@@ -65,10 +62,7 @@ fn a_flood_on_signalrs_that_do_not_exist_provokes_no_429_and_leaves_others_as_qu
         let items: Vec<Value> = (0..FLOOD).map(nowhere).collect();
         let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items});
         scene.cluster.with_manifest(&["create", "-f", "-"], &list.to_string()).unwrap();
-        let mut settings = settings_for(scene, &azure, flood);
-        let watched = settings.flags.iter().position(|flag| flag == flood).unwrap();
-        settings.flags[watched] = format!("{flood},{quiet}");
-        let _operator = Operator::start(&settings).unwrap();
+        let _operator = Operator::start(&settings_for(scene, &azure, &format!("{flood},{quiet}"))).unwrap();
         let own = Scene::manifest(quiet, "quiet", signalr, vault, &LinkOptions::default());
         scene.cluster.apply(&own.to_string()).unwrap();
         scene.until_reason(quiet, "quiet", "PendingApproval", LIMIT).await.unwrap();

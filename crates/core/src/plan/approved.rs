@@ -58,7 +58,10 @@ pub(super) fn approved(case: &OwnLink<'_>) -> Needs<Plan> {
             }
             stale => Plan { alarm: stale.map(|stale| unconfirmed::left_approved(d, &stale)), ..Plan::say(report) },
         };
-    Ok(Plan { alarm: alarm.or(plan.alarm.clone()), ..plan })
+    Ok(match alarm {
+        Some(alarm) => plan.with_alarm(alarm),
+        None => plan,
+    })
 }
 
 /// What the vault tells about a link that works.

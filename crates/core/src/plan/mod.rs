@@ -141,10 +141,15 @@ struct OwnLink<'a> {
 }
 
 impl OwnLink<'_> {
+    /// Whether so much time has passed since then.
+    fn has_lasted(&self, since: Option<Timestamp>, limit: Duration) -> bool {
+        let lasted = since.and_then(|at| Duration::try_from(self.now.duration_since(at)).ok()).unwrap_or_default();
+        lasted >= limit
+    }
+
     /// Whether `approval.timeout` has passed since then.
     fn has_waited_since(&self, since: Option<Timestamp>) -> bool {
-        let waited = since.and_then(|at| Duration::try_from(self.now.duration_since(at)).ok()).unwrap_or_default();
-        waited >= self.d.approval_timeout.mul_f64(self.d.limits.pace)
+        self.has_lasted(since, self.d.approval_timeout.mul_f64(self.d.limits.pace))
     }
 }
 

@@ -178,12 +178,8 @@ fn look_twice(d: &Desired, link: &Link) -> Plan {
 }
 
 fn not_shown(case: &OwnLink<'_>, vault: &Connections) -> Plan {
-    let OwnLink { d, link, now, .. } = *case;
-    let since = d.remembered.provisioned_since;
-    let missing = since
-        .and_then(|since| std::time::Duration::try_from(now.duration_since(since)).ok())
-        .is_some_and(|waited| waited >= d.limits.connection_missing);
-    if !missing {
+    let OwnLink { d, link, .. } = *case;
+    if !case.has_lasted(d.remembered.provisioned_since, d.limits.connection_missing) {
         return Plan::say(waiting(d, link));
     }
     if let Some(plan) = recreate(case) {
