@@ -61,7 +61,7 @@ pub struct Decision {
 /// The kinds of effects, for logs, metrics and the tests that must not forget one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
 #[strum(serialize_all = "snake_case")]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "each name says it")]
 pub enum ActionKind {
     AddFinalizer,
     RemoveFinalizer,

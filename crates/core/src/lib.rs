@@ -20,8 +20,10 @@
 //! | [`plan`] | the decision |
 //! | [`report`] | what is said about it |
 //! | [`backoff`] | when to look again |
+//! | [`annotation`] | what people ask for beside the spec |
 
 pub mod action;
+pub mod annotation;
 pub mod approval;
 pub mod backoff;
 pub mod desired;

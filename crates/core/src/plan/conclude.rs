@@ -3,6 +3,7 @@
 use super::failed::{Service, failed};
 use super::{Again, Plan, deletion};
 use crate::action::{Action, Outcome};
+use crate::annotation::RECREATE_ANNOTATION;
 use crate::desired::Desired;
 use crate::failure::{ArmError, Failure, Level};
 use crate::marker::Verdict;
@@ -87,7 +88,7 @@ fn held_up(desired: &Desired, other: &str, error: &ArmError) -> Report {
 /// A link whose creation failed cannot be put again in its place.
 fn not_replaced(desired: &Desired, error: &ArmError) -> Report {
     let message = format!(
-        "Azure could not create the link {}, and takes no second request over it: {} Set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value: the link is deleted and created once more.",
+        "Azure could not create the link {}, and takes no second request over it: {} Set the annotation {RECREATE_ANNOTATION} to a new value: the link is deleted and created once more.",
         desired.link.name(),
         sentence(&error.to_string())
     );

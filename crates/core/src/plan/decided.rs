@@ -1,8 +1,9 @@
 //! What was decided about the connection, on the vault or as SignalR reports it.
 
 use super::recreate::recreate;
-use super::unconfirmed::{self, WAY_BACK};
+use super::unconfirmed;
 use super::{Needs, OwnLink, Plan};
+use crate::annotation::RECREATE_ANNOTATION;
 use crate::approval::{self, Match};
 use crate::desired::{Approver, Desired};
 use crate::marker::ApprovalRecord;
@@ -43,7 +44,8 @@ pub(super) fn revoked(case: &OwnLink<'_>, record: Option<(&Connection, &Approval
         approval.revoked_at = Some(record.at);
     }
     let message = format!(
-        "SignalR did not confirm the operator's approval, and the operator took it back: the connection is Rejected. {WAY_BACK}"
+        "SignalR did not confirm the operator's approval, and the operator took it back: the connection is Rejected. {}",
+        unconfirmed::way_back()
     );
     let report = Report::new(Reason::ApprovalUnconfirmed, &message).with_link(link).with_approval(approval);
     Plan::say(match record {
@@ -110,7 +112,7 @@ fn turned_down(case: &OwnLink<'_>, state: ConnectionState) -> Plan {
         _ => (Reason::ConnectionTimedOut, "SignalR reports the connection as timed out.".to_owned()),
     };
     let message = format!(
-        "{what} That is a decision the operator does not override. Once it is settled with the vault's owner, set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value: the link is deleted, created once more, and needs a new approval."
+        "{what} That is a decision the operator does not override. Once it is settled with the vault's owner, set the annotation {RECREATE_ANNOTATION} to a new value: the link is deleted, created once more, and needs a new approval."
     );
     Plan::say(Report::new(reason, &message).with_link(link))
 }

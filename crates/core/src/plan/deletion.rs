@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Again, Needs, Plan, doubted, in_progress, is_operation_running, unconfirmed, unproven_absence};
 use crate::action::Action;
+use crate::annotation::FORCE_FINALIZE_ANNOTATION;
 use crate::approval::{SeenLink, Unconfirmed};
 use crate::desired::{DeletionPolicy, Desired, ManagementPolicy};
 use crate::failure::{ArmError, Failure, Level};
@@ -359,7 +360,7 @@ fn blocked_by_vault(d: &Desired, error: &ArmError, too_long: bool) -> Plan {
 /// What blocks the deletion, and the way out.
 pub(super) fn blocked_by(d: &Desired, message: &str) -> Report {
     let message = format!(
-        "{message} The deletion will be retried. To remove the finalizer and leave Azure as it is, set the annotation privatelink.signalr-operator.io/force-finalize: {:?}.",
+        "{message} The deletion will be retried. To remove the finalizer and leave Azure as it is, set the annotation {FORCE_FINALIZE_ANNOTATION}: {:?}.",
         d.object.uid
     );
     Report::new(Reason::DeletionBlocked, &message)

@@ -11,6 +11,7 @@ use super::{
     unproven_absence,
 };
 use crate::action::Action;
+use crate::annotation::RECREATE_ANNOTATION;
 use crate::approval::SeenLink;
 use crate::desired::{AdoptionPolicy, Desired, ManagementPolicy};
 use crate::failure::ArmError;
@@ -140,14 +141,14 @@ fn operation_failed(case: &OwnLink<'_>) -> Plan {
     if link.connection == ConnectionState::Approved {
         // R12: the state of the last operation says nothing about traffic, and a change could break it.
         let message = format!(
-            "SignalR reports {state} and Approved: the link's last operation ended badly, and traffic may flow all the same. The operator changes nothing about it; the annotation privatelink.signalr-operator.io/recreate-requested-at deletes and creates the link, which needs a new approval."
+            "SignalR reports {state} and Approved: the link's last operation ended badly, and traffic may flow all the same. The operator changes nothing about it; the annotation {RECREATE_ANNOTATION} deletes and creates the link, which needs a new approval."
         );
         return Plan::say(Report::new(Reason::OperationFailed, &message).with_link(link));
     }
     let failure = o.memory.failed_operation.as_ref();
     let arm_says = failure.map(|failure| sentence(&failure.words)).unwrap_or_default();
     let message = format!(
-        "Azure could not create the link ({state}). {arm_says} The operator tries again at a slow pace; the annotation privatelink.signalr-operator.io/recreate-requested-at deletes and creates it at once."
+        "Azure could not create the link ({state}). {arm_says} The operator tries again at a slow pace; the annotation {RECREATE_ANNOTATION} deletes and creates it at once."
     );
     let report = Report::new(Reason::OperationFailed, &message).with_link(link);
     let Some(own) = own else {

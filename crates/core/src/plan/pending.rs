@@ -8,6 +8,7 @@ use super::failed::{Service, failed};
 use super::recreate::recreate;
 use super::{Again, Needs, OwnLink, Plan, doubted, unconfirmed, unproven_absence};
 use crate::action::Action;
+use crate::annotation::RECREATE_ANNOTATION;
 use crate::approval::{self, Denial, Match, SeenLink};
 use crate::desired::{ApprovalFacts, ApprovalMode, Desired};
 use crate::failure::{ArmError, CONNECTION_APPROVER, Failure};
@@ -187,7 +188,7 @@ fn not_shown(case: &OwnLink<'_>, vault: &Connections) -> Plan {
     }
     let count = vault.connections.len();
     let message = format!(
-        "{} after SignalR reported Succeeded, on {} none of the {count} connection(s) carries this link's message; its owner may have removed the request. To send it once more, set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value, or delete the link in Azure.",
+        "{} after SignalR reported Succeeded, on {} none of the {count} connection(s) carries this link's message; its owner may have removed the request. To send it once more, set the annotation {RECREATE_ANNOTATION} to a new value, or delete the link in Azure.",
         duration(d.limits.connection_missing),
         d.vault.name()
     );
@@ -289,7 +290,7 @@ fn several(d: &Desired, o: &Observed, requests: &[&Connection]) -> Report {
 
 fn ambiguous(d: &Desired, why: &str) -> Report {
     let message = format!(
-        "{why} The operator does not guess. The vault's owner tells them apart by the time at which each appeared and by the endpoint's subscription (portal > {} > Networking > Private endpoint connections), and approves the right one by hand or removes the copy; rejecting it is not enough while it carries the marker. Or set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value: another request is sent.",
+        "{why} The operator does not guess. The vault's owner tells them apart by the time at which each appeared and by the endpoint's subscription (portal > {} > Networking > Private endpoint connections), and approves the right one by hand or removes the copy; rejecting it is not enough while it carries the marker. Or set the annotation {RECREATE_ANNOTATION} to a new value: another request is sent.",
         d.vault.name()
     );
     Report::new(Reason::ApprovalAmbiguous, &message)

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::{Again, Needs, Plan};
 use crate::action::Action;
+use crate::annotation::RECREATE_ANNOTATION;
 use crate::approval::{self, RevocationCause, SeenLink, Unconfirmed};
 use crate::desired::{ApprovalFacts, Approver, Desired};
 use crate::marker::ApprovalRecord;
@@ -15,10 +16,16 @@ use crate::reason::Reason;
 use crate::report::Report;
 
 const TAKEN_BACK: &str = "The operator takes its approval back: the connection becomes Rejected.";
-pub(super) const WAY_BACK: &str = "Nothing is approved automatically for this request again; to send a new one, set the annotation privatelink.signalr-operator.io/recreate-requested-at to a new value.";
 const HELD: &str =
     "The policy says Hold: the connection stays approved. Check it on the vault's side, and reject it there.";
 const POLICY_UNREADABLE: &str = "The approval policies cannot be read, so the connection stays approved for now. Check it on the vault's side, and reject it there.";
+
+/// How an automatic approval comes about again.
+pub(super) fn way_back() -> String {
+    format!(
+        "Nothing is approved automatically for this request again; to send a new one, set the annotation {RECREATE_ANNOTATION} to a new value."
+    )
+}
 
 /// The pass of an object whose approvals are watched: one of ours that must not stand comes first, whatever
 /// else is wrong. One that stays, because a policy says so or none can be read, is the news as long as it is
@@ -101,7 +108,8 @@ fn alarm(d: &Desired, link: Option<&Link>, vault: &Connections, overdue: &Unconf
         // stranger can remove, and a crash after the write: status says so first.
         return Plan::say(report(TAKEN_BACK, vault.date)).again(Again::Now);
     }
-    Plan::act(take_back(overdue, why.clone()), report(&format!("{TAKEN_BACK} {WAY_BACK}"), recorded)).again(Again::Now)
+    Plan::act(take_back(overdue, why.clone()), report(&format!("{TAKEN_BACK} {}", way_back()), recorded))
+        .again(Again::Now)
 }
 
 /// What somebody has to look at: an approval of ours that stays although nothing will confirm it.
