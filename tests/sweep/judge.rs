@@ -293,7 +293,7 @@ fn judge_status(boundary: &Boundary, before: &Value, after: &Value) {
 /// left, and of which an object has two (S3).
 pub fn at_rest(boundary: &Boundary, leaves_link: bool) -> Vec<&'static str> {
     let owners: Vec<String> = boundary.azure.look(|world| {
-        let links = world.signalrs.values().flat_map(|signalr| signalr.links.values());
+        let links = world.signalrs().values().flat_map(|signalr| signalr.links.values());
         links.filter_map(marker).map(|marker| marker.uid).collect()
     });
     let mut problems = Vec::new();

@@ -238,7 +238,7 @@ impl Stage {
         let vault = azure::vault(VAULT).to_ascii_lowercase();
         self.0
             .azure
-            .look(|world| world.vaults.get(&vault).map(|v| v.connections.values().cloned().collect()))
+            .look(|world| world.vaults().get(&vault).map(|v| v.connections.values().cloned().collect()))
             .unwrap_or_default()
     }
 

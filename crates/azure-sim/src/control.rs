@@ -147,7 +147,7 @@ fn look(sim: &Sim, call: &Call, what: &str) -> Value {
     let state = sim.state();
     match what {
         "state" => {
-            json!({"signalrs": state.world.signalrs, "vaults": state.world.vaults, "timings": state.world.timings, "quirks": state.world.quirks})
+            json!({"signalrs": state.world.signalrs(), "vaults": state.world.vaults(), "timings": state.world.timings, "quirks": state.world.quirks})
         }
         "truth" => {
             json!({"writes": state.world.truth.writes, "strangersApproved": state.world.truth.strangers_approved()})
@@ -170,7 +170,7 @@ fn signalr(sim: &Sim, call: &Call) -> Answer {
         "PATCH" => {
             let change: ChangeSignalR = body(call)?;
             let mut state = sim.state();
-            let signalr = found(state.world.signalrs.get_mut(&key(&change.resource_id)), "such SignalR")?;
+            let signalr = found(state.world.signalr_mut(&key(&change.resource_id)), "such SignalR")?;
             if let Some(sku) = change.sku {
                 signalr.sku = sku;
             }
@@ -212,7 +212,7 @@ fn decide(sim: &Sim, call: &Call, status: &str) -> Answer {
     let id = match (&decide.id, &decide.vault) {
         (Some(id), _) => id.clone(),
         (None, Some(vault)) => {
-            let vault = found(state.world.vaults.get(&key(vault)), "such vault")?;
+            let vault = found(state.world.vaults().get(&key(vault)), "such vault")?;
             let words = decide.message.as_deref().unwrap_or_default();
             let pending = |c: &&Connection| {
                 c.status.as_deref() == Some("Pending")

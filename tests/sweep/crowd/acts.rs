@@ -117,7 +117,7 @@ impl Crowd {
     /// Connections on any vault, by who opened them and what their status is.
     fn connections(&self, wanted: impl Fn(&Opener, &str) -> bool) -> Vec<String> {
         self.boundary().azure.look(|world| {
-            let all = world.vaults.iter().flat_map(|(id, vault)| vault.connections.values().map(move |c| (id, c)));
+            let all = world.vaults().iter().flat_map(|(id, vault)| vault.connections.values().map(move |c| (id, c)));
             all.filter(|(_, c)| wanted(&c.opened_by, c.status.as_deref().unwrap_or_default()))
                 .map(|(id, c)| format!("{id}/privateEndpointConnections/{}", c.name))
                 .collect()

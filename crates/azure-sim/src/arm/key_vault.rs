@@ -92,7 +92,7 @@ pub fn handle(sim: &Sim, call: &Call, path: &Path, target: &Target) -> Reply {
     };
     let state = sim.state();
     let upper = state.world.quirks.uppercase_groups;
-    let Some(vault) = state.world.vaults.get(&vault_key(path, name)).cloned() else {
+    let Some(vault) = state.world.vaults().get(&vault_key(path, name)).cloned() else {
         return Reply::gateway(
             404,
             "ResourceNotFound",
@@ -143,7 +143,7 @@ fn all(sim: &Sim, call: &Call, path: &Path) -> Reply {
     let prefix = key(&format!("/subscriptions/{}/resourceGroups/{}", path.subscription, path.group));
     let bodies: Vec<Value> = state
         .world
-        .vaults
+        .vaults()
         .iter()
         .filter(|(id, _)| id.starts_with(prefix.trim_end_matches("/resourcegroups")))
         .map(|(_, v)| {

@@ -173,7 +173,7 @@ fn version(call: &Call, path: &Path) -> Option<Reply> {
 
 fn dispatch(sim: &Sim, call: &Call, path: &Path) -> Reply {
     let state = sim.state();
-    let ids = || state.world.signalrs.keys().chain(state.world.vaults.keys());
+    let ids = || state.world.signalrs().keys().chain(state.world.vaults().keys());
     let subscription = format!("/subscriptions/{}/", path.subscription.to_ascii_lowercase());
     if matches!(path.target, Target::None) {
         return subscriptions(sim, path, ids().any(|id| id.starts_with(&subscription)), ids());

@@ -213,7 +213,7 @@ fn all(sim: &Sim, call: &Call, path: &Path) -> Reply {
     let prefix = key(&format!("/subscriptions/{}/resourceGroups/{}", path.subscription, path.group));
     let bodies: Vec<Value> = state
         .world
-        .signalrs
+        .signalrs()
         .iter()
         .filter(|(id, _)| id.starts_with(prefix.trim_end_matches("/resourcegroups")))
         .map(|(_, s)| {
@@ -228,7 +228,7 @@ fn all(sim: &Sim, call: &Call, path: &Path) -> Reply {
 fn one(sim: &Sim, call: &Call, path: &Path, name: &str) -> Reply {
     let mut state = sim.state();
     let id = parent_key(path, name);
-    match (call.method.as_str(), state.world.signalrs.get(&id)) {
+    match (call.method.as_str(), state.world.signalrs().get(&id)) {
         ("GET", Some(signalr)) => {
             Reply::json(200, signalr_body(state.world.quirks.uppercase_groups, path, name, signalr))
         }

@@ -1,35 +1,54 @@
 //! What happens by itself as time goes by: operations end, requests appear on vaults, decisions
 //! settle and reach SignalR.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use rand::RngExt as _;
 use uuid::Uuid;
 
-use super::model::{Connection, Opener, OperationKind, Outcome, Pending, World, key};
+use super::model::{Connection, Opener, OperationKind, Outcome, Pending, SignalR, Vault, World, key};
 
 pub(super) fn after(at: Timestamp, milliseconds: i64) -> Timestamp {
     at.checked_add(SignedDuration::from_millis(milliseconds)).unwrap_or(at)
 }
 
-fn due(at: Option<Timestamp>, now: Timestamp) -> bool {
+/// The SignalRs and vaults to which something may happen, by key of their ids.
+type Due = BTreeSet<String>;
+
+fn has_come(at: Option<Timestamp>, now: Timestamp) -> bool {
     at.is_some_and(|at| at <= now)
 }
 
 impl World {
     /// Lets everything happen that is due at `now`. One step may make the next one due.
     pub fn advance(&mut self, now: Timestamp) {
-        while self.end_operations(now)
-            || self.vanish(now)
-            || self.appear(now)
-            || self.settle(now)
-            || self.propagate(now)
-        {}
+        loop {
+            let due = self.agenda.take_due(now);
+            if due.is_empty() {
+                return;
+            }
+            while self.end_operations(&due, now)
+                || self.vanish(&due, now)
+                || self.appear(&due, now)
+                || self.settle(&due, now)
+                || self.propagate(&due, now)
+            {}
+            for key in &due {
+                let signalr = self.signalrs.get(key).and_then(SignalR::due);
+                let vault = || self.vaults.get(key).and_then(Vault::due);
+                if let Some(at) = signalr.or_else(vault) {
+                    self.agenda.plan(at, key);
+                }
+            }
+        }
     }
 
-    fn end_operations(&mut self, now: Timestamp) -> bool {
+    fn end_operations(&mut self, due: &Due, now: Timestamp) -> bool {
         let mut changed = false;
-        for signalr in self.signalrs.values_mut() {
-            for operation in signalr.operations.values_mut().filter(|o| !o.ended && due(o.ends, now)) {
+        for id in due {
+            let Some(signalr) = self.signalrs.get_mut(id) else { continue };
+            for operation in signalr.operations.values_mut().filter(|o| !o.ended && has_come(o.ends, now)) {
                 operation.ended = true;
                 changed = true;
                 let ended = operation.ends.unwrap_or(now);
@@ -56,11 +75,11 @@ impl World {
                             }
                             _ => "Succeeded".to_owned(),
                         };
-                        let first = !self.vaults.values().any(|vault| {
-                            let id = format!("{}/sharedprivatelinkresources/{}", key(&signalr.id), operation.link);
-                            vault.connections.values().any(|c| c.opened_by == Opener::Link(id.clone()))
-                        });
-                        if link.provisioning == "Succeeded" && first {
+                        let opener = Opener::Link(format!("{id}/sharedprivatelinkresources/{}", operation.link));
+                        let vault = self.vaults.get(&key(&link.target));
+                        let has_appeared =
+                            vault.is_some_and(|vault| vault.connections.values().any(|c| c.opened_by == opener));
+                        if link.provisioning == "Succeeded" && !has_appeared {
                             link.appears = Some(after(ended, self.timings.appear_ms));
                         }
                     }
@@ -70,12 +89,12 @@ impl World {
         changed
     }
 
-    fn vanish(&mut self, now: Timestamp) -> bool {
+    fn vanish(&mut self, due: &Due, now: Timestamp) -> bool {
         let mut gone = Vec::new();
-        for signalr in self.signalrs.values_mut() {
-            let id = key(&signalr.id);
+        for id in due {
+            let Some(signalr) = self.signalrs.get_mut(id) else { continue };
             signalr.links.retain(|name, link| {
-                let stays = !due(link.gone_at, now);
+                let stays = !has_come(link.gone_at, now);
                 if !stays {
                     gone.push(format!("{id}/sharedprivatelinkresources/{name}"));
                 }
@@ -97,11 +116,12 @@ impl World {
         }
     }
 
-    fn appear(&mut self, now: Timestamp) -> bool {
+    fn appear(&mut self, due: &Due, now: Timestamp) -> bool {
         let mut requests = Vec::new();
-        for signalr in self.signalrs.values_mut() {
-            let (id, replicas) = (key(&signalr.id), signalr.replicas.len());
-            for link in signalr.links.values_mut().filter(|l| due(l.appears, now)) {
+        for id in due {
+            let Some(signalr) = self.signalrs.get_mut(id) else { continue };
+            let replicas = signalr.replicas.len();
+            for link in signalr.links.values_mut().filter(|l| has_come(l.appears, now)) {
                 link.appears = None;
                 let link_id = format!("{id}/sharedprivatelinkresources/{}", key(&link.name));
                 requests.push((key(&link.target), link.message.clone(), Opener::Link(link_id.clone())));
@@ -113,7 +133,7 @@ impl World {
         let changed = !requests.is_empty();
         for (vault, message, opener) in requests {
             let subscription = self.endpoint_subscription.clone();
-            if let Some(vault) = self.vaults.get_mut(&vault) {
+            if let Some(vault) = self.vault_mut(&vault) {
                 let connection = request(&subscription, message, opener);
                 vault.connections.insert(key(&connection.name), connection);
             }
@@ -121,11 +141,12 @@ impl World {
         changed
     }
 
-    fn settle(&mut self, now: Timestamp) -> bool {
+    fn settle(&mut self, due: &Due, now: Timestamp) -> bool {
         let mut told = Vec::new();
         let mut changed = false;
-        for vault in self.vaults.values_mut() {
-            for connection in vault.connections.values_mut().filter(|c| due(c.settles, now)) {
+        for id in due {
+            let Some(vault) = self.vaults.get_mut(id) else { continue };
+            for connection in vault.connections.values_mut().filter(|c| has_come(c.settles, now)) {
                 let settled = connection.settles.take().unwrap_or(now);
                 changed = true;
                 connection.provisioning = "Succeeded".to_owned();
@@ -135,7 +156,7 @@ impl World {
                 }
             }
             vault.connections.retain(|_, connection| {
-                let gone = due(connection.removed_at, now);
+                let gone = has_come(connection.removed_at, now);
                 if let (true, Opener::Link(link)) = (gone, &connection.opened_by) {
                     told.push((link.clone(), connection.removed_at.unwrap_or(now), "Disconnected".to_owned()));
                 }
@@ -152,13 +173,16 @@ impl World {
         changed
     }
 
-    fn propagate(&mut self, now: Timestamp) -> bool {
+    fn propagate(&mut self, due: &Due, now: Timestamp) -> bool {
         let mut changed = false;
-        for link in self.signalrs.values_mut().flat_map(|s| s.links.values_mut()) {
-            if let Some(pending) = link.pending.take_if(|p| p.at <= now) {
-                link.status = Some(pending.status);
-                link.modified_at = pending.at;
-                changed = true;
+        for id in due {
+            let Some(signalr) = self.signalrs.get_mut(id) else { continue };
+            for link in signalr.links.values_mut() {
+                if let Some(pending) = link.pending.take_if(|p| p.at <= now) {
+                    link.status = Some(pending.status);
+                    link.modified_at = pending.at;
+                    changed = true;
+                }
             }
         }
         changed

@@ -1,5 +1,7 @@
 //! What clients and people do. Each either has its effect or is refused as Azure refuses it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -31,6 +33,7 @@ impl World {
         Self {
             signalrs: Default::default(),
             vaults: Default::default(),
+            agenda: Default::default(),
             truth: Truth::default(),
             timings: config.effective_timings(),
             quirks: config.quirks.clone(),
@@ -38,6 +41,30 @@ impl World {
             outcomes: Default::default(),
             deletion_outcomes: Default::default(),
         }
+    }
+
+    /// All SignalRs, by key of the id.
+    #[must_use]
+    pub fn signalrs(&self) -> &BTreeMap<String, SignalR> {
+        &self.signalrs
+    }
+
+    /// All vaults, by key of the id.
+    #[must_use]
+    pub fn vaults(&self) -> &BTreeMap<String, Vault> {
+        &self.vaults
+    }
+
+    /// A SignalR by key of the id, to be changed.
+    pub fn signalr_mut(&mut self, key: &str) -> Option<&mut SignalR> {
+        self.agenda.change(key);
+        self.signalrs.get_mut(key)
+    }
+
+    /// A vault by key of the id, to be changed.
+    pub(super) fn vault_mut(&mut self, key: &str) -> Option<&mut Vault> {
+        self.agenda.change(key);
+        self.vaults.get_mut(key)
     }
 
     /// Adds a SignalR, or replaces it.
@@ -100,7 +127,7 @@ impl World {
     pub fn link_mut(&mut self, id: &str) -> Option<&mut Link> {
         let id = key(id);
         let (signalr, name) = id.split_once("/sharedprivatelinkresources/")?;
-        self.signalrs.get_mut(signalr)?.links.get_mut(name)
+        self.signalr_mut(signalr)?.links.get_mut(name)
     }
 
     /// A SignalR as ARM sees it; reads do not show a link that was accepted moments ago, if so configured.
@@ -125,7 +152,7 @@ impl World {
     pub fn connection_mut(&mut self, id: &str) -> Option<&mut Connection> {
         let id = key(id);
         let (vault, name) = id.split_once("/privateendpointconnections/")?;
-        self.vaults.get_mut(vault)?.connections.get_mut(name)
+        self.vault_mut(vault)?.connections.get_mut(name)
     }
 
     /// Begins to create or update a link; the operation.
@@ -142,7 +169,7 @@ impl World {
         let id = format!("{}/sharedprivatelinkresources/{}", key(signalr_id), key(name));
         let outcome = self.outcomes.get(&id).cloned().unwrap_or_else(|| self.natural_outcome(target));
         let timings = self.timings;
-        let signalr = writable(self.signalrs.get_mut(&key(signalr_id)), now)?;
+        let signalr = writable(self.signalr_mut(&key(signalr_id)), now)?;
         if signalr.sku == "Free_F1" {
             // The code and the words are not recorded anywhere; that it is refused is documented.
             return Err(Refusal::Invalid("Shared private link resources are not supported in the Free tier. Upgrade to the Standard or Premium tier.".into()));
@@ -192,7 +219,7 @@ impl World {
         let delete_ms = self.timings.delete_ms;
         let id = format!("{}/sharedprivatelinkresources/{}", key(signalr_id), key(name));
         let outcome = self.deletion_outcomes.get(&id).cloned().unwrap_or(Outcome::Succeeded);
-        let known = self.signalrs.get_mut(&key(signalr_id)).ok_or(Refusal::Missing)?;
+        let known = self.signalr_mut(&key(signalr_id)).ok_or(Refusal::Missing)?;
         if !known.links.contains_key(&key(name)) {
             return Ok(None);
         }
@@ -212,7 +239,7 @@ impl World {
         let Some((signalr, name)) = id.split_once("/sharedprivatelinkresources/") else {
             return false;
         };
-        let Some(signalr) = self.signalrs.get_mut(signalr) else {
+        let Some(signalr) = self.signalr_mut(signalr) else {
             return false;
         };
         signalr.links.insert(name.to_owned(), link);
@@ -225,7 +252,7 @@ impl World {
         let Some((signalr, name)) = id.split_once("/sharedprivatelinkresources/") else {
             return false;
         };
-        let removed = self.signalrs.get_mut(signalr).and_then(|s| s.links.remove(name)).is_some();
+        let removed = self.signalr_mut(signalr).and_then(|s| s.links.remove(name)).is_some();
         if removed {
             self.withdraw(&id);
         }
@@ -235,7 +262,7 @@ impl World {
     /// A stranger opens a connection; its id.
     pub fn stranger(&mut self, vault_id: &str, message: Option<String>, subscription: Option<&str>) -> Option<String> {
         let subscription = subscription.unwrap_or("bad00000-0000-4000-8000-000000000bad").to_owned();
-        let vault = self.vaults.get_mut(&key(vault_id))?;
+        let vault = self.vault_mut(&key(vault_id))?;
         let connection = request(&subscription, message, Opener::Stranger);
         let id = format!("{}/privateEndpointConnections/{}", vault.id, connection.name);
         vault.connections.insert(key(&connection.name), connection);
@@ -258,7 +285,7 @@ impl World {
         let (approve_ms, enforce) = (self.timings.approve_ms, self.quirks.enforce_etag);
         let id = key(id);
         let (vault, name) = id.split_once("/privateendpointconnections/").ok_or(Refusal::Missing)?;
-        let vault = self.vaults.get_mut(vault).ok_or(Refusal::Missing)?;
+        let vault = self.vault_mut(vault).ok_or(Refusal::Missing)?;
         if vault.connections.values().any(|c| c.settles.is_some() || c.removed_at.is_some()) {
             return Err(Refusal::VaultBusy);
         }

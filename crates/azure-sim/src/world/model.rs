@@ -1,6 +1,6 @@
 //! What there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,13 +15,14 @@ pub fn key(id: &str) -> String {
 }
 
 /// Everything.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub struct World {
     /// By key of the id.
-    pub signalrs: BTreeMap<String, SignalR>,
+    pub(super) signalrs: BTreeMap<String, SignalR>,
     /// By key of the id.
-    pub vaults: BTreeMap<String, Vault>,
+    pub(super) vaults: BTreeMap<String, Vault>,
+    /// When something happens next to which of them.
+    pub(super) agenda: Agenda,
     /// Who really did what; no answer of ARM's shows it.
     pub truth: Truth,
     /// How long things take.
@@ -34,6 +35,37 @@ pub struct World {
     pub outcomes: BTreeMap<String, Outcome>,
     /// The same for its deletions.
     pub deletion_outcomes: BTreeMap<String, Outcome>,
+}
+
+/// When something may happen by itself to a SignalR or a vault, by key of its id: so that time goes by for those only.
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    /// What was changed may have something due at any time.
+    changed: BTreeSet<String>,
+    planned: BTreeSet<(Timestamp, String)>,
+}
+
+impl Agenda {
+    /// Something is changed, or about to be.
+    pub(super) fn change(&mut self, key: &str) {
+        if !self.changed.contains(key) {
+            self.changed.insert(key.to_owned());
+        }
+    }
+
+    /// Something happens to it then.
+    pub(super) fn plan(&mut self, at: Timestamp, key: &str) {
+        self.planned.insert((at, key.to_owned()));
+    }
+
+    /// Those to which something may happen at `now`.
+    pub(super) fn take_due(&mut self, now: Timestamp) -> BTreeSet<String> {
+        let mut due = std::mem::take(&mut self.changed);
+        while self.planned.first().is_some_and(|(at, _)| *at <= now) {
+            due.extend(self.planned.pop_first().map(|(_, key)| key));
+        }
+        due
+    }
 }
 
 /// A SignalR.
@@ -200,5 +232,20 @@ impl SignalR {
     #[must_use]
     pub fn updating(&self) -> bool {
         self.operations.values().any(|operation| !operation.ended)
+    }
+
+    /// When something happens to it next by itself.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        let operations = self.operations.values().filter(|operation| !operation.ended).filter_map(|o| o.ends);
+        let links = self.links.values();
+        let links = links.flat_map(|l| [l.appears, l.gone_at, l.pending.as_ref().map(|pending| pending.at)]);
+        operations.chain(links.flatten()).min()
+    }
+}
+
+impl Vault {
+    /// When something happens to it next by itself.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        self.connections.values().flat_map(|c| [c.settles, c.removed_at]).flatten().min()
     }
 }
