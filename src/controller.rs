@@ -2,9 +2,9 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use signalr_private_link_core::Limits;
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::azure::ArmClient;
 use crate::health::Readiness;
-use crate::kubernetes::Objects;
+use crate::kubernetes::{Events, Objects};
 use crate::metrics::Metrics;
 use crate::permissions::{self, PolicyWatch};
 use crate::queue::Queue;
@@ -23,7 +23,10 @@ use crate::reconcile::{
 
 /// Passes that run at the same time.
 const CONCURRENCY: usize = 256;
-/// The name of the lease and of the reporter of Events.
+/// How long the passes that run when a signal ends the controller may go on: less than a pod is given
+/// (`terminationGracePeriodSeconds` of the chart), so that the lease is released in time.
+const LONGEST_DRAIN: Duration = Duration::from_secs(25);
+/// The name of the lease, unless another one is given, and of the reporter of Events.
 pub const NAME: &str = "signalr-private-link-operator";
 
 /// What the controller works with.
@@ -52,11 +55,16 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
     readiness.begin();
     let (wake, woken) = mpsc::unbounded_channel();
     let index = Arc::new(Index::new(namespaces.len().max(1)));
-    let watching =
-        permissions::watch(PolicyWatch { client: client.clone(), index: index.clone(), wake: wake.clone(), pace });
+    let watching = permissions::watch(PolicyWatch {
+        client: client.clone(),
+        namespaces: namespaces.clone(),
+        index: index.clone(),
+        wake: wake.clone(),
+        pace,
+    });
     let context = Arc::new(Context {
         objects: Objects::new(client.clone()),
-        events: Recorder::new(client.clone(), Reporter { controller: NAME.to_owned(), instance: None }),
+        events: Events::new(client.clone(), NAME),
         arm,
         links: Default::default(),
         connections: Default::default(),
@@ -104,7 +112,8 @@ async fn work(
             () = queue.wait() => {}
         }
     }
-    while passes.join_next().await.is_some() {}
+    // What is left then ends like that of a process that is killed: nothing of it is lost (S9).
+    let _ = tokio::time::timeout(LONGEST_DRAIN, async { while passes.join_next().await.is_some() {} }).await;
 }
 
 type Watches = dyn Stream<Item = (usize, watcher::Result<watcher::Event<Watched>>)> + Send;
@@ -156,7 +165,7 @@ fn is_forbidden(error: &watcher::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use azure_core::credentials::TokenCredential;
     use bytes::Bytes;

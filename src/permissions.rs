@@ -26,13 +26,16 @@ use crate::reconcile::{Index, ObjectKey};
 const GATHER: Duration = Duration::from_millis(300);
 /// Looking at all links has its price, which does not get smaller with the pace.
 const LEAST_GATHER: Duration = Duration::from_millis(100);
-/// Looking at all links takes at most one part in so many of the time.
-const MOST_OF_THE_TIME: u32 = 50;
+/// Counting all links that a policy permits takes at most one part in so many of the time: with ten thousand links the
+/// counts are some seconds old.
+const PART_OF_THE_TIME: u32 = 400;
 
 /// What the watch over policies and namespaces needs.
 pub struct PolicyWatch {
     /// Kubernetes.
     pub client: Client,
+    /// The namespaces whose labels count; none given, all.
+    pub namespaces: Vec<String>,
     /// The links that their own watch has seen.
     pub index: Arc<Index>,
     /// Wakes a link.
@@ -44,6 +47,8 @@ pub struct PolicyWatch {
 /// A policy as it is stored: one that this version of the operator cannot read permits nothing, is told
 /// so in its own status, and harms no other.
 type StoredPolicy = DeserializeGuard<ApprovalPolicy>;
+
+type Namespaces = Vec<Store<PartialObjectMeta<Namespace>>>;
 
 /// What of the cluster decides about permission, without what does not.
 #[derive(Default, PartialEq)]
@@ -71,13 +76,13 @@ fn version(policy: &StoredPolicy) -> Version {
 /// Watches until the process ends.
 pub async fn watch(context: PolicyWatch) {
     let changed = Notify::new();
-    let all = (Api::all(context.client.clone()), Api::all(context.client.clone()));
-    let (policies, policy_events) = reflect(watcher::<StoredPolicy>(all.0, watcher::Config::default()), "policies");
-    let (namespaces, namespace_events) =
-        reflect(watcher::<PartialObjectMeta<Namespace>>(all.1, watcher::Config::default()), "namespaces");
+    let all = Api::all(context.client.clone());
+    let (policies, policy_events) = reflect(watcher::<StoredPolicy>(all, watcher::Config::default()), "policies");
+    let (namespaces, namespace_events) = namespaces(&context);
     let mut events = futures::stream::select(policy_events, namespace_events);
     let listed = async {
-        let _ = futures::future::join(policies.wait_until_ready(), namespaces.wait_until_ready()).await;
+        let namespaces = futures::future::join_all(namespaces.iter().map(Store::wait_until_ready));
+        let _ = futures::future::join(policies.wait_until_ready(), namespaces).await;
     };
     let run = async {
         listed.await;
@@ -85,9 +90,16 @@ pub async fn watch(context: PolicyWatch) {
         let mut unreadable = Told::default();
         loop {
             let took = say_all(&context, &policies, &mut unreadable, &before).await;
-            tokio::select! { () = changed.notified() => {}, () = context.index.changed() => {} }
             let gather = GATHER.mul_f64(context.pace).max(LEAST_GATHER);
-            tokio::time::sleep(gather.max(took * MOST_OF_THE_TIME)).await;
+            let links_changed = async {
+                context.index.changed().await;
+                tokio::time::sleep(gather.max(took * PART_OF_THE_TIME)).await;
+            };
+            // A policy or a namespace wakes links, and waits for no count.
+            tokio::select! {
+                () = changed.notified() => tokio::time::sleep(gather).await,
+                () = links_changed => {}
+            }
             let now = snapshot(&policies, &namespaces);
             wake(&context, &before, &now);
             before = now;
@@ -99,6 +111,19 @@ pub async fn watch(context: PolicyWatch) {
         }
     };
     futures::future::join(run, pump).await;
+}
+
+/// The stores of the namespaces, and the events of their watches: one of all, or one of each. The right to watch
+/// a namespace by its name needs no right to watch others.
+fn namespaces(context: &PolicyWatch) -> (Namespaces, impl Stream<Item = ()> + Send + Unpin + use<>) {
+    let all = watcher::Config::default();
+    let configs = match context.namespaces.as_slice() {
+        [] => vec![all],
+        some => some.iter().map(|name| all.clone().fields(&format!("metadata.name={name}"))).collect(),
+    };
+    let watch = |config| reflect(watcher(Api::all(context.client.clone()), config), "namespaces");
+    let (stores, events): (Vec<_>, Vec<_>) = configs.into_iter().map(watch).unzip();
+    (stores, futures::stream::select_all(events))
 }
 
 /// A store that a watch keeps, and the watch's events.
@@ -123,11 +148,11 @@ where
     (store, events)
 }
 
-fn snapshot(policies: &Store<StoredPolicy>, namespaces: &Store<PartialObjectMeta<Namespace>>) -> Snapshot {
+fn snapshot(policies: &Store<StoredPolicy>, namespaces: &Namespaces) -> Snapshot {
     let labels = |namespace: &PartialObjectMeta<Namespace>| namespace.labels().clone().into_iter().collect();
     Snapshot {
         policies: policies.state().iter().map(|p| (p.name_any(), version(p))).collect(),
-        labels: namespaces.state().iter().map(|n| (n.name_any(), labels(n))).collect(),
+        labels: namespaces.iter().flat_map(Store::state).map(|n| (n.name_any(), labels(&n))).collect(),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) struct About {
 /// The calls that the operator makes, for metrics and the tests that must not forget one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
 #[strum(serialize_all = "snake_case")]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "each name says it")]
 pub enum CallKind {
     ListLinks,
     GetLink,
@@ -214,6 +214,11 @@ impl ArmClient {
         self.shared.budget.spend(subscription, write.bucket(), &caller).await;
     }
 
+    /// Waits until one more read may be made.
+    pub async fn admit_read(&self, subscription: &str) {
+        self.shared.budget.spend(subscription, Bucket::Reads, &self.caller).await;
+    }
+
     /// The URL of a resource. The path is one that a resource id was rebuilt to.
     pub(super) fn url(&self, path: &str, api_version: &str) -> Url {
         let mut url = self.shared.setup.endpoint.clone();
@@ -252,7 +257,17 @@ impl ArmClient {
         url: Url,
         about: &About,
     ) -> Result<(T, Option<Timestamp>), ArmError> {
-        let answer = self.read(url, about).await.map_err(|e| e.error)?;
+        self.admit_read(&about.subscription).await;
+        self.get_admitted(url, about).await
+    }
+
+    /// The same for a call that was admitted before.
+    pub(super) async fn get_admitted<T: DeserializeOwned>(
+        &self,
+        url: Url,
+        about: &About,
+    ) -> Result<(T, Option<Timestamp>), ArmError> {
+        let answer = self.read_admitted(url, about).await.map_err(|e| e.error)?;
         Ok((parse(&answer, about)?, answer.date))
     }
 
@@ -261,7 +276,11 @@ impl ArmClient {
     /// # Errors
     /// Typed; a status of 300 and more is one, for redirects are not followed.
     pub(super) async fn read(&self, url: Url, about: &About) -> Result<Answer, CallError> {
-        self.shared.budget.spend(&about.subscription, Bucket::Reads, &self.caller).await;
+        self.admit_read(&about.subscription).await;
+        self.read_admitted(url, about).await
+    }
+
+    async fn read_admitted(&self, url: Url, about: &About) -> Result<Answer, CallError> {
         let outgoing = || Outgoing { method: Method::GET, url: url.clone(), body: None, not_after: None };
         match self.send(outgoing(), about).await {
             Err(CallError { fate: Fate::DecideAgain, .. }) => self.send(outgoing(), about).await,
@@ -377,7 +396,7 @@ impl ArmClient {
         // A token that was just issued is refused for what it is, and one of another tenant whatever its age:
         // another one would not be taken either, and all others go on with this one.
         if failure == Failure::Unauthorized && token.is_old() && code != "InvalidAuthenticationTokenTenant" {
-            tokens.refuse(&token).await;
+            tokens.refuse(&token);
             fate = Fate::DecideAgain;
         }
         // Rights that come through a group are in the token, as of when it was issued (kubernetes#90351).

@@ -87,7 +87,7 @@ pub struct ApprovalWrite<'a> {
 }
 
 impl ArmClient {
-    /// All connections of a vault.
+    /// All connections of a vault, once [`admit_read`](Self::admit_read) has let the call go.
     ///
     /// # Errors
     /// `NotFound` means that the vault is not there, or soft-deleted.

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared as SharedFuture};
@@ -29,13 +28,17 @@ impl<T> Default for Shared<T> {
 }
 
 impl<T: Send + Sync + 'static> Shared<T> {
-    /// The answer for `key`, from a request that is sent after this call. `gather` is how long the
-    /// first caller waits for others; at most one request per key is under way. The request goes
-    /// on if its first caller goes away.
+    /// The answer for `key`, from a request that is sent after this call. The first caller's `wait` goes before it: others
+    /// join until it has ended. At most one request per key is under way. It goes on if its first caller goes away.
     ///
     /// # Errors
     /// The failure of the one request, shared alike.
-    pub async fn read<F>(&self, key: &str, gather: Duration, request: impl FnOnce() -> F + Send + 'static) -> Answer<T>
+    pub async fn read<F>(
+        &self,
+        key: &str,
+        wait: impl Future<Output = ()> + Send + 'static,
+        request: impl FnOnce() -> F + Send + 'static,
+    ) -> Answer<T>
     where
         F: Future<Output = Result<T, ArmError>> + Send + 'static,
     {
@@ -44,7 +47,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
             match gathering.get(key) {
                 Some(batch) => batch.clone(),
                 None => {
-                    let batch = self.batch(key.to_owned(), gather, request);
+                    let batch = self.batch(key.to_owned(), wait, request);
                     gathering.insert(key.to_owned(), batch.clone());
                     batch
                 }
@@ -53,14 +56,19 @@ impl<T: Send + Sync + 'static> Shared<T> {
         batch.await
     }
 
-    fn batch<F>(&self, key: String, gather: Duration, request: impl FnOnce() -> F + Send + 'static) -> Batch<T>
+    fn batch<F>(
+        &self,
+        key: String,
+        wait: impl Future<Output = ()> + Send + 'static,
+        request: impl FnOnce() -> F + Send + 'static,
+    ) -> Batch<T>
     where
         F: Future<Output = Result<T, ArmError>> + Send + 'static,
     {
         // The map holds the batch, so the batch does not hold the map.
         let (gathering, running) = (Arc::downgrade(&self.gathering), self.running.clone());
         async move {
-            tokio::time::sleep(gather).await;
+            wait.await;
             let turn = running.lock().entry(key.clone()).or_default().clone();
             let answer = {
                 let _one_at_a_time = turn.lock().await;
@@ -84,8 +92,12 @@ impl<T: Send + Sync + 'static> Shared<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
 
     fn request(
         count: &Arc<AtomicUsize>,
@@ -94,7 +106,7 @@ mod tests {
         move || {
             async move {
                 let number = count.fetch_add(1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                sleep(Duration::from_secs(1)).await;
                 Ok(number)
             }
             .boxed()
@@ -105,12 +117,17 @@ mod tests {
     async fn an_answer_is_never_older_than_the_question() {
         let (shared, count) = (Shared::<usize>::default(), Arc::new(AtomicUsize::new(0)));
         let gather = Duration::from_millis(100);
-        let early =
-            futures::future::join(shared.read("a", gather, request(&count)), shared.read("a", gather, request(&count)));
+        let early = futures::future::join(
+            shared.read("a", sleep(gather), request(&count)),
+            shared.read("a", sleep(gather), request(&count)),
+        );
         let late = async {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            futures::future::join(shared.read("a", gather, request(&count)), shared.read("b", gather, request(&count)))
-                .await
+            sleep(Duration::from_millis(500)).await;
+            futures::future::join(
+                shared.read("a", sleep(gather), request(&count)),
+                shared.read("b", sleep(gather), request(&count)),
+            )
+            .await
         };
         let ((first, second), (third, other)) = futures::future::join(early, late).await;
         assert_eq!((*first.unwrap(), *second.unwrap()), (0, 0), "both asked before it was sent");
@@ -125,7 +142,7 @@ mod tests {
     async fn a_batch_that_nobody_waits_for_any_more_does_not_keep_itself_alive() {
         let (shared, held) = (Shared::<usize>::default(), Arc::new(()));
         let request = |held: Arc<()>| move || async move { Ok(Arc::strong_count(&held)) };
-        let read = shared.read("a", Duration::from_secs(1), request(held.clone()));
+        let read = shared.read("a", sleep(Duration::from_secs(1)), request(held.clone()));
         assert!(tokio::time::timeout(Duration::from_millis(1), read).await.is_err(), "its caller is gone");
         assert_eq!(Arc::strong_count(&held), 2, "the batch waits for others");
         drop(shared);

@@ -72,7 +72,7 @@ fn about_link(link: &LinkId, doing: &str, action: &'static str, call: CallKind) 
 }
 
 impl ArmClient {
-    /// All links of a SignalR.
+    /// All links of a SignalR, once [`admit_read`](Self::admit_read) has let the call go.
     ///
     /// # Errors
     /// `NotFound` means that the SignalR, its resource group or its subscription is not there.
@@ -183,7 +183,8 @@ impl ArmClient {
         Ok(replicas.len())
     }
 
-    /// All pages of a list. A page that cannot be had makes the whole list unknown.
+    /// All pages of a list, of which the first was admitted before. A page that cannot be had makes the whole list
+    /// unknown.
     pub(super) async fn pages<T: serde::de::DeserializeOwned>(
         &self,
         first: reqwest::Url,
@@ -192,8 +193,11 @@ impl ArmClient {
         const MAX_PAGES: usize = 1000;
         let mut url = first;
         let mut items = Vec::new();
-        for _ in 0..MAX_PAGES {
-            let (page, date): (Page<T>, _) = self.get(url, about).await?;
+        for number in 0..MAX_PAGES {
+            if number > 0 {
+                self.admit_read(&about.subscription).await;
+            }
+            let (page, date): (Page<T>, _) = self.get_admitted(url, about).await?;
             let Some(value) = page.value else {
                 return Err(about.error(
                     Failure::Transient(None),

@@ -1,7 +1,9 @@
 //! The Kubernetes side: a client, live reads, and writes that are all conditional (R4).
 
 mod client;
+mod events;
 mod objects;
 
 pub use client::{connect, deadline};
+pub use events::Events;
 pub use objects::{KubeFailure, NamespaceFacts, Objects};

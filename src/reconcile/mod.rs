@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use kube::runtime::events::Recorder;
 use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::observed::{Connections, Links, Observed};
 use signalr_private_link_core::policy::Policy;
@@ -29,7 +28,7 @@ use signalr_private_link_core::{Action, Again, Limits, Next, Outcome, Plan, Reas
 
 use crate::api::{self, SignalRSharedPrivateLink};
 use crate::azure::{ArmClient, Shared};
-use crate::kubernetes::{KubeFailure, NamespaceFacts, Objects};
+use crate::kubernetes::{Events, KubeFailure, NamespaceFacts, Objects};
 use crate::locked::Locked;
 use crate::metrics::Metrics;
 
@@ -65,7 +64,7 @@ pub struct Context {
     /// Kubernetes.
     pub objects: Objects,
     /// Events.
-    pub events: Recorder,
+    pub events: Events,
     /// Azure.
     pub arm: ArmClient,
     /// Reads of links, shared per SignalR.

@@ -9,6 +9,8 @@ use signalr_private_link_core::observed::{
     Connections, Links, Memory, Observed, Operation, Permissions, Read, Reading,
 };
 
+use tokio::time::sleep;
+
 use super::Pass;
 
 /// How long a shared read waits for others that want the same answer.
@@ -96,24 +98,30 @@ impl Pass<'_> {
         let signalr = self.desired.link.signalr();
         let (arm, id) = (self.arm.clone(), signalr.clone());
         let request = move || async move { arm.list_links(&id).await };
-        self.context.links.read(signalr.key(), self.gather(), request).await.into()
+        self.context.links.read(signalr.key(), self.gather(signalr.subscription()), request).await.into()
     }
 
     async fn connections(&self) -> Reading<Arc<Connections>> {
         let vault = &self.desired.vault;
         let (arm, id) = (self.arm.clone(), vault.clone());
         let request = move || async move { arm.list_connections(&id).await };
-        self.context.connections.read(vault.key(), self.gather(), request).await.into()
+        self.context.connections.read(vault.key(), self.gather(vault.subscription()), request).await.into()
     }
 
-    /// How long a shared read of this object's waits for others.
-    fn gather(&self) -> Duration {
-        if self.context.memories.is_in_phase(self.key) {
+    /// What goes before a shared read of this object's: a moment for others that want the same answer, and the turn to
+    /// make one more call. Whoever asks until then joins.
+    fn gather(&self, subscription: &str) -> impl Future<Output = ()> + Send + use<> {
+        let moment = if self.context.memories.is_in_phase(self.key) {
             // A pass that waits holds a place: only a small part of its period.
             let period = self.desired.sync_period.mul_f64(self.desired.limits.pace);
             GATHER_IN_PHASE.min(period / 100).max(GATHER)
         } else {
             GATHER
+        };
+        let (arm, subscription) = (self.arm.clone(), subscription.to_owned());
+        async move {
+            sleep(moment).await;
+            arm.admit_read(&subscription).await;
         }
     }
 
@@ -130,8 +138,8 @@ impl Pass<'_> {
             objects.policies().await.map_err(|error| error.to_arm("reading the approval policies"))
         };
         let (namespace, policies) = futures::future::join(
-            context.namespaces.read(&key.namespace, GATHER, namespace),
-            context.policies.read("all", GATHER, policies),
+            context.namespaces.read(&key.namespace, sleep(GATHER), namespace),
+            context.policies.read("all", sleep(GATHER), policies),
         )
         .await;
         let (namespace, policies) = (namespace?, policies?);

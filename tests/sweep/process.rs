@@ -10,13 +10,12 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use http::{Request, Response};
 use kube::Client;
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::watcher::Event;
 use signalr_private_link_core::Limits;
 use signalr_private_link_operator::azure::{ArmClient, ArmSetup, Lost, TokenSource, Transport};
 use signalr_private_link_operator::controller::{self, Setup};
 use signalr_private_link_operator::health::Readiness;
-use signalr_private_link_operator::kubernetes::{Objects, deadline};
+use signalr_private_link_operator::kubernetes::{Events, Objects, deadline};
 use signalr_private_link_operator::metrics::Metrics;
 use signalr_private_link_operator::reconcile::{self, Context, Index, Lanes, Memories, ObjectKey, Orphans, Outage};
 use testkit::kube_client::connection;
@@ -114,10 +113,9 @@ impl Process {
     pub fn start(boundary: &Arc<Boundary>, circumstances: Circumstances) -> Self {
         let Wires { client, arm, metrics } = Wires::new(boundary);
         let (wake, woken) = mpsc::unbounded_channel();
-        let reporter = Reporter { controller: "sweep".to_owned(), instance: None };
         let context = Context {
             objects: Objects::new(client.clone()),
-            events: Recorder::new(client, reporter),
+            events: Events::new(client, "sweep"),
             arm,
             links: Default::default(),
             connections: Default::default(),

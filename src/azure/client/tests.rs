@@ -16,6 +16,7 @@ fn tokens_go_to_the_configured_host_only() {
         authority: Url::parse("https://login.microsoftonline.com/").unwrap(),
         scope: "https://management.azure.com/.default".into(),
         ca_file: None,
+        client_secret_file: None,
         credential: CredentialKind::ManagedIdentity,
     };
     let http = crate::azure::http_client(&settings).unwrap();
