@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use reqwest::Url;
 
 use crate::azure::{ApiVersions, Cloud, CloudSettings, CredentialKind, KEY_VAULT_API_VERSION, SIGNALR_API_VERSION};
+use crate::controller::NAME;
 
 /// Connects Azure SignalR Services to key vaults over shared private links.
 #[derive(Debug, Parser)]
@@ -77,6 +78,10 @@ pub struct RunArgs {
     /// managed identity that the environment holds.
     #[arg(long, env = "AZURE_CREDENTIAL", value_enum, ignore_case = true, default_value = "auto")]
     pub credential: CredentialKind,
+    /// A file that holds the client secret, in place of the variable AZURE_CLIENT_SECRET; it is read again for each
+    /// token, so a secret can be replaced while the operator runs.
+    #[arg(long, env = "AZURE_CLIENT_SECRET_FILE", value_name = "FILE")]
+    pub client_secret_file: Option<PathBuf>,
     /// The API version of Microsoft.SignalRService, for a cloud that lags behind.
     #[arg(long, env = "SIGNALR_API_VERSION", value_name = "VERSION", default_value = SIGNALR_API_VERSION, value_parser = api_version)]
     pub signalr_api_version: String,
@@ -89,6 +94,10 @@ pub struct RunArgs {
     /// Elect a leader among several replicas.
     #[arg(long, env = "LEADER_ELECT")]
     pub leader_elect: bool,
+    /// The Lease that replicas elect a leader with, in the operator's own namespace. Replicas that share it work
+    /// in turn, so two installations in one namespace need two.
+    #[arg(long, env = "LEASE_NAME", value_name = "NAME", default_value = NAME, value_parser = lease)]
+    pub lease_name: String,
     /// Multiplies every wait of the operator's own, for simulators; above 0, at most 1. Refused
     /// unless the cloud is Custom.
     #[arg(long, env = "PACE", default_value = "1.0", value_parser = pace)]
@@ -154,6 +163,17 @@ fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
+fn lease(text: &str) -> Result<String, String> {
+    let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    let end = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
+    let (first, last) = (text.bytes().next(), text.bytes().last());
+    if text.len() <= 253 && text.bytes().all(letters) && end(first) && end(last) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected the name of a Lease: lower-case letters, digits, dashes and dots".to_owned())
+    }
+}
+
 fn log_level(text: &str) -> Result<String, String> {
     text.parse::<tracing_subscriber::filter::Targets>()
         .map(|_| text.to_owned())
@@ -204,6 +224,7 @@ impl RunArgs {
             scope: format!("{}/.default", audience.trim_end_matches("/.default")),
             authority: self.authority_host.clone().unwrap_or(authority),
             ca_file: self.ca_file.clone(),
+            client_secret_file: self.client_secret_file.clone(),
             credential: self.credential,
         })
     }
@@ -239,6 +260,7 @@ mod tests {
             (&["--arm-endpoint", "http://x"], &["--arm-endpoint", "http://x", "https"]),
             (&["--arm-endpoint", "https://x"], &["--arm-endpoint", "Custom"]),
             (&["--cloud", "Custom"], &["--arm-endpoint", "AZURE_ARM_ENDPOINT"]),
+            (&["--lease-name", "Lease"], &["--lease-name", "Lease", "lower-case"]),
             (&["--watch-namespaces", "a,B"], &["--watch-namespaces", "B", "lower-case"]),
             (&["--metrics-address", "nowhere"], &["--metrics-address", "nowhere", "HOST:PORT"]),
             (&["--signalr-api-version", "latest"], &["--signalr-api-version", "latest", "2024-03-01"]),

@@ -25,7 +25,7 @@ impl Readiness {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// From now on it is not: it has begun to lead, and has listed nothing yet.
+    /// From now on it is not: it has begun to lead, and has listed nothing yet; or it could not take over.
     pub fn begin(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
@@ -34,7 +34,10 @@ impl Readiness {
         if self.0.load(Ordering::Relaxed) {
             (StatusCode::OK, "ok\n")
         } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "the watches have not listed everything yet\n")
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the watches have not listed everything yet, or the lease cannot be read\n",
+            )
         }
     }
 }

@@ -1,10 +1,13 @@
 //! From arguments to a running operator: settings, definitions, servers, leadership, the end.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_controller::LeaderElection;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 
 use crate::api::{ApprovalPolicy, SignalRSharedPrivateLink};
@@ -14,6 +17,9 @@ use crate::controller::{self, NAME, Setup};
 use crate::health::{self, Readiness};
 use crate::kubernetes;
 use crate::metrics::Metrics;
+
+/// How often a replica that waits makes sure that it may read the lease.
+const LOOK_AT_LEASE: Duration = Duration::from_secs(10);
 
 /// Runs until a signal ends it.
 ///
@@ -30,7 +36,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
         ..ArmSetup::new(http, settings.arm.clone(), tokens, metrics.clone())
     });
     let client = kubernetes::connect().await?;
-    check_definitions(&client).await?;
+    check_definitions(&client, &args.watch_namespaces).await?;
     let readiness = Readiness::default();
     health::serve_metrics(args.metrics_address, metrics.clone()).await?;
     health::serve_health(args.health_address, readiness.clone()).await?;
@@ -54,9 +60,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     let identity = std::env::var("HOSTNAME").unwrap_or_else(|_| NAME.to_owned());
     let identity = format!("{identity}_{:08x}", rand::random::<u32>());
-    let election = LeaderElection::new(client.clone(), client.default_namespace(), NAME, &identity);
-    // A replica that waits for the lease is ready to take over.
-    readiness.ready();
+    let election = LeaderElection::new(client.clone(), client.default_namespace(), &args.lease_name, &identity);
     let leading = AtomicBool::new(false);
     let lead = async {
         leading.store(true, Ordering::Relaxed);
@@ -66,10 +70,27 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
         held = election.with_lease(lead) => {
             held.context("the lease was lost; the process ends, and a new one joins the election")
         }
+        never = stand_by(&client, &args.lease_name, &readiness, &leading) => match never {},
         () = ends_while_waiting(&leading) => {
             election.release().await;
             Ok(())
         }
+    }
+}
+
+/// A replica that waits for the lease is ready to take over, once it can read it.
+async fn stand_by(client: &Client, lease: &str, readiness: &Readiness, leading: &AtomicBool) -> Infallible {
+    let leases: Api<Lease> = Api::default_namespaced(client.clone());
+    loop {
+        match leases.get_metadata_opt(lease).await {
+            _ if leading.load(Ordering::Relaxed) => {}
+            Ok(_) => readiness.ready(),
+            Err(error) => {
+                readiness.begin();
+                tracing::error!(%error, lease, "the lease cannot be read, so this replica could not take over");
+            }
+        }
+        tokio::time::sleep(LOOK_AT_LEASE).await;
     }
 }
 
@@ -83,9 +104,12 @@ async fn ends_while_waiting(leading: &AtomicBool) {
 }
 
 /// The definitions have to be there: without them the watch would fail for ever.
-async fn check_definitions(client: &Client) -> anyhow::Result<()> {
+async fn check_definitions(client: &Client, namespaces: &[String]) -> anyhow::Result<()> {
     let one = kube::api::ListParams::default().limit(1);
-    let links: Api<SignalRSharedPrivateLink> = Api::all(client.clone());
+    let links: Api<SignalRSharedPrivateLink> = match namespaces {
+        [] => Api::all(client.clone()),
+        [first, ..] => Api::namespaced(client.clone(), first),
+    };
     let policies: Api<ApprovalPolicy> = Api::all(client.clone());
     // Their metadata only: an object that this version cannot read keeps nobody from starting.
     usable("SignalRSharedPrivateLink", links.list_metadata(&one).await.err())?;

@@ -69,6 +69,8 @@ pub struct CloudSettings {
     pub authority: Url,
     /// A file with roots that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// Holds the client secret, if it is not in a variable.
+    pub client_secret_file: Option<PathBuf>,
     /// Where tokens come from.
     pub credential: CredentialKind,
 }

@@ -1,6 +1,7 @@
 //! Which credential the settings and the environment ask for. The variables are those of Microsoft's
 //! own libraries; one that is set and empty counts as not set.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
@@ -25,7 +26,7 @@ use super::transport::identity_client;
 /// When a variable that the credential needs is missing; the message names it.
 pub fn token_source(settings: &CloudSettings, http: &reqwest::Client) -> anyhow::Result<TokenSource> {
     let refusal = Arc::new(Mutex::new(None));
-    let kind = resolve(settings.credential);
+    let kind = resolve(settings);
     let (settings_, http, shared) = (settings.clone(), http.clone(), refusal.clone());
     let make = move || credential(kind, &settings_, &http, &shared);
     // Once at the start, so that a missing variable is told then and not hours later.
@@ -43,11 +44,21 @@ fn required(name: &str, kind: &str) -> anyhow::Result<String> {
         .with_context(|| format!("the credential {kind} needs the environment variable {name}, which is not set"))
 }
 
+/// The secret that a file holds now; a line that ends the file is no part of it.
+fn secret_in(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("the client secret cannot be read from --client-secret-file {}", file.display()))?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    anyhow::ensure!(!secret.is_empty(), "--client-secret-file {} is empty", file.display());
+    Ok(secret.to_owned())
+}
+
 /// What `auto` means: the most specific thing that the environment holds.
-fn resolve(kind: CredentialKind) -> CredentialKind {
-    match kind {
+fn resolve(settings: &CloudSettings) -> CredentialKind {
+    let has_secret = variable("AZURE_CLIENT_SECRET").is_some() || settings.client_secret_file.is_some();
+    match settings.credential {
         CredentialKind::Auto if variable("AZURE_FEDERATED_TOKEN_FILE").is_some() => CredentialKind::WorkloadIdentity,
-        CredentialKind::Auto if variable("AZURE_CLIENT_SECRET").is_some() => CredentialKind::ClientSecret,
+        CredentialKind::Auto if has_secret => CredentialKind::ClientSecret,
         CredentialKind::Auto => CredentialKind::ManagedIdentity,
         other => other,
     }
@@ -96,9 +107,12 @@ fn credential(
         CredentialKind::ClientSecret => {
             let kind = "ClientSecret";
             let tenant = required("AZURE_TENANT_ID", kind)?;
-            let secret = Secret::new(required("AZURE_CLIENT_SECRET", kind)?);
+            let secret = match &settings.client_secret_file {
+                Some(file) => secret_in(file)?,
+                None => required("AZURE_CLIENT_SECRET", kind)?,
+            };
             let options = ClientSecretCredentialOptions { client_options: client_options() };
-            ClientSecretCredential::new(&tenant, required("AZURE_CLIENT_ID", kind)?, secret, Some(options))
+            ClientSecretCredential::new(&tenant, required("AZURE_CLIENT_ID", kind)?, Secret::new(secret), Some(options))
                 .context("client secret")?
         }
         CredentialKind::AzureCli => AzureCliCredential::new(None).context("Azure CLI")?,

@@ -87,21 +87,8 @@ struct Source {
     scope: String,
     refusal: Refusal,
     held: Locked<Option<Token>>,
-    refresh: Arc<tokio::sync::Mutex<Refresh>>,
-}
-
-/// The one refresh that may be under way, and how the last one ended.
-#[derive(Default)]
-struct Refresh {
-    credential: Option<Arc<dyn TokenCredential>>,
-    failure: Option<Failed>,
-}
-
-impl Refresh {
-    /// Whether the last request failed moments ago.
-    fn rests(&self) -> bool {
-        self.failure.as_ref().is_some_and(|failed| failed.not_before > Instant::now())
-    }
+    /// Held by the one refresh that may be under way: how the last one failed, if it did.
+    refresh: Arc<tokio::sync::Mutex<Option<Failed>>>,
 }
 
 /// A request for a token that failed, and when the next one is made.
@@ -111,12 +98,19 @@ struct Failed {
     not_before: Instant,
 }
 
+impl Failed {
+    /// Whether that was moments ago.
+    fn is_recent(&self) -> bool {
+        self.not_before > Instant::now()
+    }
+}
+
 /// How long a failed request for a token is not repeated: it grows.
 const AFTER_FAILURE: Range = Range::seconds(5, 60);
 
 impl TokenSource {
-    /// A source that makes its credential with `make` when the first token is needed, and again
-    /// after ARM refused a token. `name` says which one it is, for people.
+    /// A source that makes its credential anew with `make` for each token: a secret or a file may have been replaced
+    /// since, and credentials keep their tokens. `name` says which one it is, for people.
     #[must_use]
     pub fn new(make: Box<MakeCredential>, name: String, scope: String, refusal: Refusal) -> Self {
         Self(Arc::new(Source { make, name, scope, refusal, held: Locked::new(None), refresh: Arc::default() }))
@@ -137,8 +131,8 @@ impl TokenSource {
             source.renew_behind(None);
             return Ok(token);
         }
-        let mut refresh = source.refresh.lock().await;
-        source.renew(&mut refresh).await
+        let mut failure = source.refresh.lock().await;
+        source.renew(&mut failure).await
     }
 
     /// Asks for another token than this one behind the caller's back, for rights may have been given since it was
@@ -147,11 +141,10 @@ impl TokenSource {
         self.0.renew_behind(Some(token));
     }
 
-    /// Forgets a token that ARM refused, and the credential that keeps it.
-    pub async fn refuse(&self, token: &Token) {
+    /// Forgets a token that ARM refused.
+    pub fn refuse(&self, token: &Token) {
         if self.0.held().is_some_and(|held| held.secret == token.secret) {
             self.0.hold(None);
-            self.0.refresh.lock().await.credential = None;
         }
     }
 }
@@ -172,59 +165,49 @@ impl Source {
     /// Asks for a token while the held one is used, unless somebody does already, or failed to moments ago.
     /// `outdated` is one that is not to be had again.
     fn renew_behind(self: &Arc<Self>, outdated: Option<&Token>) {
-        let Ok(mut refresh) = self.refresh.clone().try_lock_owned() else { return };
+        let Ok(mut failure) = self.refresh.clone().try_lock_owned() else { return };
         let is_held = |token: &Token| self.held().is_some_and(|held| held.secret == token.secret);
-        if refresh.rests() || !outdated.is_none_or(is_held) {
+        if failure.as_ref().is_some_and(Failed::is_recent) || !outdated.is_none_or(is_held) {
             return;
-        }
-        if outdated.is_some() {
-            // The credential keeps its tokens.
-            refresh.credential = None;
         }
         let source = self.clone();
         tokio::spawn(async move {
-            if let Err(why) = source.ask(&mut refresh).await {
+            if let Err(why) = source.ask(&mut failure).await {
                 tracing::warn!(why, "the token for ARM could not be renewed; the one that is held is still valid");
             }
         });
     }
 
     /// Asks for a token, unless somebody has since, or failed to moments ago.
-    async fn renew(&self, refresh: &mut Refresh) -> Result<Token, String> {
+    async fn renew(&self, failure: &mut Option<Failed>) -> Result<Token, String> {
         if let Some(token) = self.valid(RENEW_BEFORE) {
             return Ok(token);
         }
-        match &refresh.failure {
-            Some(failed) if refresh.rests() => Err(failed.why.clone()),
-            _ => self.ask(refresh).await,
+        match failure {
+            Some(failed) if failed.is_recent() => Err(failed.why.clone()),
+            _ => self.ask(failure).await,
         }
     }
 
-    async fn ask(&self, refresh: &mut Refresh) -> Result<Token, String> {
-        let failures = refresh.failure.as_ref().map_or(0, |failed| failed.in_a_row);
-        match self.request(&mut refresh.credential).await {
+    async fn ask(&self, failure: &mut Option<Failed>) -> Result<Token, String> {
+        let failures = failure.as_ref().map_or(0, |failed| failed.in_a_row);
+        match self.request().await {
             Ok(token) => {
-                refresh.failure = None;
+                *failure = None;
                 self.hold(Some(token.clone()));
                 Ok(token)
             }
             Err(why) => {
                 let why = format!("credential {}: {why}", self.name);
                 let not_before = Instant::now() + backoff::delay(AFTER_FAILURE, failures, 0.0);
-                refresh.failure = Some(Failed { why: why.clone(), in_a_row: failures.saturating_add(1), not_before });
+                *failure = Some(Failed { why: why.clone(), in_a_row: failures.saturating_add(1), not_before });
                 Err(why)
             }
         }
     }
 
-    async fn request(&self, credential: &mut Option<Arc<dyn TokenCredential>>) -> Result<Token, String> {
-        let source = match credential {
-            Some(source) => source.clone(),
-            None => {
-                let made = (self.make)().map_err(|error| format!("{error:#}"))?;
-                credential.insert(made).clone()
-            }
-        };
+    async fn request(&self) -> Result<Token, String> {
+        let source = (self.make)().map_err(|error| format!("{error:#}"))?;
         if let Ok(mut refusal) = self.refusal.lock() {
             *refusal = None;
         }
@@ -237,11 +220,7 @@ impl Source {
                 expires: token.expires_on.into(),
                 since: Instant::now(),
             }),
-            Ok(Err(error)) => {
-                // A credential that failed may hold a stale secret or file: make it again.
-                *credential = None;
-                Err(safe(&said().unwrap_or_else(|| causes(&error))))
-            }
+            Ok(Err(error)) => Err(safe(&said().unwrap_or_else(|| causes(&error)))),
             Err(_) => {
                 let late = format!("no token within {} s", DEADLINE.as_secs());
                 Err(said().map_or_else(|| late.clone(), |last| format!("{late}; the last answer: {last}")))
