@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/signalr-private-link-operator
 # One source, the Rust types; a copy where kustomize and helm each look for it.
-DEFINITIONS := crds deploy/base/crds charts/signalr-private-link-operator/files/crds
+DEFINITIONS := crds deploy/common/crds charts/signalr-private-link-operator/files/crds
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
@@ -28,7 +28,6 @@ demo: prerequisites ## Shows the whole story in the terminal; KEEP=1 leaves it r
 test: tools ## Runs all tests
 	@mkdir -p target
 	cargo test --locked --workspace 2>&1 | tee target/test.log
-	@tools/chart-test.sh
 	@tools/summary.sh target/test.log
 
 bench: prerequisites ## Measures (release build); LINKS=10000 PARENTS=1000 NAMESPACES=10, TABLES="one fleet"
@@ -39,9 +38,10 @@ bench: prerequisites ## Measures (release build); LINKS=10000 PARENTS=1000 NAMES
 az: prerequisites ## Runs Microsoft's own article with the real Azure CLI against azure-sim
 	@crates/azure-sim/az.sh
 
-generate: ## Writes the definitions from the Rust types
+generate: tools ## Writes the definitions from the Rust types, and deploy/ from the chart
 	@cargo build --locked --quiet --workspace --bins
 	@tools/generate.sh target/debug/signalr-private-link-operator $(DEFINITIONS)
+	@tools/render.sh
 
 check: fmt clippy generated deny ## Runs the checks of CI beside the tests
 
@@ -52,10 +52,10 @@ clippy:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 generated: generate
-	@git diff --exit-code -- $(DEFINITIONS) \
-	    || { echo "error: the generated definitions are not up to date; run make generate and commit" >&2; exit 1; }
-	@test -z "$$(git status --porcelain -- $(DEFINITIONS))" \
-	    || { echo "error: generated definitions are not committed" >&2; exit 1; }
+	@git diff --exit-code -- $(DEFINITIONS) deploy \
+	    || { echo "error: generated files are not up to date; run make generate and commit" >&2; exit 1; }
+	@test -z "$$(git status --porcelain -- $(DEFINITIONS) deploy)" \
+	    || { echo "error: generated files are not committed" >&2; exit 1; }
 
 # Advisories need the network beyond the package registry, so they are not part of this.
 deny: $(CARGO_DENY)

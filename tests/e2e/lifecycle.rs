@@ -154,52 +154,6 @@ fn the_metrics_count_writes_and_calls() {
 }
 
 #[test]
-fn it_works_with_the_shipped_rights_a_lease_and_a_federated_token() {
-    run(async {
-        let scene = scene().await;
-        let (ns, signalr, vault, home) = ("rbac", "rbac-signalr", "rbac-kv", "signalr-private-link-operator");
-        scene.namespace(ns).unwrap();
-        scene.azure.add(signalr, vault).await.unwrap();
-        let base = testkit::tools::root().join("deploy/base");
-        scene.cluster.kubectl_ok(&["apply", "-f", &base.join("namespace.yaml").to_string_lossy()]).unwrap();
-        scene.cluster.kubectl_ok(&["apply", "-n", home, "-f", &base.join("rbac.yaml").to_string_lossy()]).unwrap();
-        let audience = "api://AzureADTokenExchange";
-        let token = scene.cluster.kubectl_ok(&["create", "token", home, "-n", home, "--audience", audience]).unwrap();
-        let token_file = scene.cluster.directory().join("federated-token");
-        std::fs::write(&token_file, token.trim()).unwrap();
-
-        let mut settings = crate::settings(scene, ns);
-        settings.kubeconfig = scene.cluster.service_account_kubeconfig(home, home).unwrap();
-        settings.environment.retain(|(name, _)| name != "AZURE_CLIENT_SECRET");
-        settings.environment.push(("AZURE_FEDERATED_TOKEN_FILE".into(), token_file.to_string_lossy().into_owned()));
-        settings.flags.push("--leader-elect".into());
-        let operator = testkit::Operator::start(&settings).unwrap();
-        scene
-            .cluster
-            .apply(&Scene::manifest(ns, "kv-pe", signalr, vault, &LinkOptions::default()).to_string())
-            .unwrap();
-        scene.until_reason(ns, "kv-pe", "PendingApproval", LIMIT).await.unwrap();
-        scene.azure.owner_approves(vault, "please approve").await.unwrap();
-        scene.until_reason(ns, "kv-pe", "Approved", LIMIT).await.unwrap();
-        scene.cluster.kubectl_ok(&["wait", "--for=condition=Ready", "spl/kv-pe", "-n", ns, "--timeout=10s"]).unwrap();
-        let events =
-            scene.cluster.kubectl_ok(&["get", "events", "-n", ns, "-o", "jsonpath={.items[*].reason}"]).unwrap();
-        assert!(events.contains("Approved"), "{events}");
-        // The rights also let it tell a policy what it permits, and end an object.
-        scene.cluster.apply(&policy("rbac", ns, signalr, vault).to_string()).unwrap();
-        eventually("the policy to be told what it permits", LIMIT, || async {
-            let told = scene.cluster.get("", "splap", "rbac")?.unwrap();
-            Ok(if told.pointer("/status/conditions").is_some() { Ok(()) } else { Err(told.to_string()) })
-        })
-        .await
-        .unwrap();
-        scene.cluster.kubectl_ok(&["delete", "spl", "kv-pe", "-n", ns, "--timeout=60s"]).unwrap();
-        assert_eq!(scene.azure.link(signalr, "kv-pe").await.unwrap(), None);
-        assert!(operator.terminate().unwrap().success(), "SIGTERM ends it with exit code 0");
-    });
-}
-
-#[test]
 fn sigterm_in_the_middle_of_an_lro() {
     run(async {
         let scene = scene().await;
@@ -275,6 +229,31 @@ fn a_rotated_secret_is_taken_without_a_restart() {
         let create = ["create", "token", account, "-n", ns, "--audience", "api://AzureADTokenExchange"];
         let token = scene.cluster.kubectl_ok(&create).unwrap();
         std::fs::write(&token_file, token.trim()).unwrap();
+        scene.until_reason(ns, "kv-pe", "PendingApproval", LIMIT).await.unwrap();
+    });
+}
+
+#[test]
+fn a_replaced_client_secret_is_taken_without_a_restart() {
+    run(async {
+        let scene = scene().await;
+        let (ns, signalr, vault) = ("secret-file", "secret-file-signalr", "secret-file-kv");
+        scene.namespace(ns).unwrap();
+        scene.azure.add(signalr, vault).await.unwrap();
+        let mut settings = crate::settings(scene, ns);
+        let variable = settings.environment.iter().position(|(name, _)| name == "AZURE_CLIENT_SECRET").unwrap();
+        let (_, secret) = settings.environment.remove(variable);
+        let file = scene.cluster.directory().join("client-secret");
+        std::fs::write(&file, "an old one").unwrap();
+        settings.flags.push(format!("--client-secret-file={}", file.display()));
+        let _operator = testkit::Operator::start(&settings).unwrap();
+        let manifest = Scene::manifest(ns, "kv-pe", signalr, vault, &LinkOptions::default()).to_string();
+        scene.cluster.apply(&manifest).unwrap();
+        let refused = scene.until_reason(ns, "kv-pe", "CredentialUnavailable", LIMIT).await.unwrap();
+        let said = message(&refused);
+        assert!(said.contains("ClientSecret, which auto chose"), "{said}");
+        // Editors end a file with a line.
+        std::fs::write(&file, format!("{secret}\n")).unwrap();
         scene.until_reason(ns, "kv-pe", "PendingApproval", LIMIT).await.unwrap();
     });
 }

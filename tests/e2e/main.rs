@@ -15,6 +15,7 @@ mod killed;
 mod kubernetes;
 mod lifecycle;
 mod policy;
+mod rights;
 mod schema;
 
 use std::path::Path;

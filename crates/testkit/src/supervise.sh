@@ -14,6 +14,16 @@ dir=$1 bin=$2 client=$3 peer=$4 port=$5
     >"$dir/etcd.log" 2>&1 </dev/null &
 etcd=$!
 
+# What service accounts ask for, and whether they may.
+cat >"$dir/audit.yaml" <<'POLICY'
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+rules:
+  - {level: Metadata, userGroups: ["system:serviceaccounts"]}
+  - {level: None}
+POLICY
+
 start_apiserver() {
     "$bin/kube-apiserver" --etcd-servers="http://127.0.0.1:$client" \
         --cert-dir="$dir/apiserver" --tls-cert-file="$dir/server.pem" --tls-private-key-file="$dir/server.key" \
@@ -22,6 +32,7 @@ start_apiserver() {
         --service-cluster-ip-range=10.0.0.0/24 --disable-admission-plugins=ServiceAccount \
         --service-account-issuer=https://testkit.invalid --service-account-key-file="$dir/sa.pub" \
         --service-account-signing-key-file="$dir/sa.key" --endpoint-reconciler-type=none \
+        --audit-policy-file="$dir/audit.yaml" --audit-log-path="$dir/audit.log" \
         --watch-cache=true --v=1 \
         >>"$dir/kube-apiserver.log" 2>&1 </dev/null &
     apiserver=$!

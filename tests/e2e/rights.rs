@@ -1,0 +1,172 @@
+//! The rights that the chart gives: they are enough, and none of them is too many. The operator lives a whole life as the
+//! chart's service account, and the API server's audit log tells what it asked for.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use testkit::scene::{LinkOptions, Scene};
+use testkit::{Operator, eventually, tools};
+
+use crate::{LIMIT, run, scene};
+
+/// A release of the chart without its Deployment, whose part the test's own process plays.
+struct Release {
+    namespace: &'static str,
+    objects: Vec<Value>,
+}
+
+impl Release {
+    fn install(scene: &Scene, namespace: &'static str, watched: &[&str]) -> Self {
+        scene.namespace(namespace).unwrap();
+        let mut helm = Command::new(tools::helm().unwrap());
+        helm.args(["template", "operator", "--namespace", namespace, "--set", "crds.enabled=false"]);
+        helm.args(["--set-json", &format!("watchNamespaces={}", json!(watched))]);
+        let output = helm.arg(tools::root().join("charts/signalr-private-link-operator")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&String::from_utf8(output.stdout).unwrap()).unwrap();
+        let kinds = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+        let objects: Vec<Value> =
+            objects.into_iter().filter(|object| kinds.iter().any(|kind| object["kind"] == *kind)).collect();
+        for object in &objects {
+            scene.cluster.apply(&object.to_string()).unwrap();
+        }
+        Self { namespace, objects }
+    }
+
+    fn account() -> &'static str {
+        "operator-signalr-private-link-operator"
+    }
+
+    /// What the operator's own roles grant: verb, resource, and name where the rule names one.
+    fn granted(&self) -> BTreeSet<(String, String, String)> {
+        let mut granted = BTreeSet::new();
+        let people = [":view", ":edit", ":policy-admin"];
+        let own = self.objects.iter().filter(|object| object["kind"].as_str().unwrap().ends_with("Role"));
+        for role in
+            own.filter(|role| !people.iter().any(|end| role["metadata"]["name"].as_str().unwrap().ends_with(end)))
+        {
+            for rule in role["rules"].as_array().unwrap() {
+                let words = |key: &str| -> Vec<String> {
+                    let list = rule[key].as_array().cloned().unwrap_or_default();
+                    list.iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+                };
+                let names = if rule["resourceNames"].is_array() { words("resourceNames") } else { vec![String::new()] };
+                for resource in words("resources") {
+                    let resource = format!("{}/{resource}", words("apiGroups")[0]);
+                    for verb in words("verbs") {
+                        granted.extend(names.iter().map(|name| (verb.clone(), resource.clone(), name.clone())));
+                    }
+                }
+            }
+        }
+        granted
+    }
+}
+
+/// The requests of a service account, and those of them that were denied.
+fn audited(scene: &Scene, namespace: &str) -> (Vec<Value>, Vec<Value>) {
+    let user = format!("system:serviceaccount:{namespace}:{}", Release::account());
+    let log = std::fs::read_to_string(scene.cluster.directory().join("audit.log")).unwrap();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let own: Vec<Value> =
+        lines.filter(|line| line["user"]["username"] == *user && line["objectRef"].is_object()).collect();
+    let denied = own.iter().filter(|line| line["annotations"]["authorization.k8s.io/decision"] != "allow");
+    (own.clone(), denied.cloned().collect())
+}
+
+/// A grant that no request made use of.
+fn unused(granted: &BTreeSet<(String, String, String)>, requests: &[Value]) -> Vec<(String, String, String)> {
+    let uses = |request: &Value, (verb, resource, name): &(String, String, String)| {
+        let about = &request["objectRef"];
+        let word = |key: &str| about[key].as_str().unwrap_or_default();
+        let subresource = about["subresource"].as_str().map(|sub| format!("/{sub}")).unwrap_or_default();
+        let asked = format!("{}/{}{subresource}", word("apiGroup"), word("resource"));
+        request["verb"] == **verb && asked == *resource && (name.is_empty() || word("name") == name)
+    };
+    granted.iter().filter(|grant| !requests.iter().any(|request| uses(request, grant))).cloned().collect()
+}
+
+/// A life in which everything happens that needs a right.
+async fn live(scene: &Scene, release: &Release, ns: &str, watch: &[&str]) {
+    let (signalr, vault) = (format!("{ns}-signalr"), format!("{ns}-kv"));
+    scene.azure.add(&signalr, &vault).await.unwrap();
+    let audience = "api://AzureADTokenExchange";
+    let create = ["create", "token", Release::account(), "-n", release.namespace, "--audience", audience];
+    let token = scene.cluster.kubectl_ok(&create).unwrap();
+    let token_file = scene.cluster.directory().join(format!("token-{ns}"));
+    std::fs::write(&token_file, token.trim()).unwrap();
+    let mut settings = crate::settings(scene, ns);
+    settings.flags.retain(|flag| flag != "--watch-namespaces" && flag != ns);
+    if !watch.is_empty() {
+        settings.flags.extend(["--watch-namespaces".into(), watch.join(",")]);
+    }
+    settings.kubeconfig = scene.cluster.service_account_kubeconfig(release.namespace, Release::account()).unwrap();
+    settings.environment.retain(|(name, _)| name != "AZURE_CLIENT_SECRET");
+    settings.environment.push(("AZURE_FEDERATED_TOKEN_FILE".into(), token_file.to_string_lossy().into_owned()));
+    settings.flags.extend(["--leader-elect".into(), format!("--lease-name={}", Release::account())]);
+    let operator = Operator::start(&settings).unwrap();
+
+    scene.cluster.apply(&crate::policy::policy(ns, ns, &signalr, &vault, &json!({})).to_string()).unwrap();
+    let automatic = LinkOptions { spec: json!({"approval": {"mode": "Automatic"}}), ..LinkOptions::default() };
+    scene.cluster.apply(&Scene::manifest(ns, "kv-pe", &signalr, &vault, &automatic).to_string()).unwrap();
+    scene.until_reason(ns, "kv-pe", "Approved", LIMIT).await.unwrap();
+    eventually("the policy to be told what it permits", LIMIT, || async {
+        let told = scene.cluster.get("", "splap", ns)?.unwrap();
+        Ok(if told.pointer("/status/permittedLinks") == Some(&1.into()) { Ok(()) } else { Err(told.to_string()) })
+    })
+    .await
+    .unwrap();
+    // An Event that repeats itself becomes a series: the same reason for the second time.
+    let connection = scene.azure.connections(&vault).await.unwrap().remove(0);
+    let name = connection["name"].as_str().unwrap();
+    let id = json!({"id": format!("{}/privateEndpointConnections/{name}", testkit::azure::vault(&vault))});
+    for (decision, reason) in [("reject", "Rejected"), ("approve", "Approved")] {
+        scene.azure.control("POST", &format!("/connections/{decision}"), &id).await.unwrap();
+        scene.until_reason(ns, "kv-pe", reason, LIMIT).await.unwrap();
+    }
+    scene.cluster.kubectl_ok(&["delete", "spl", "kv-pe", "-n", ns, "--timeout=60s"]).unwrap();
+    assert_eq!(scene.azure.link(&signalr, "kv-pe").await.unwrap(), None);
+    assert!(operator.terminate().unwrap().success(), "SIGTERM ends it with exit code 0");
+}
+
+#[test]
+fn the_chart_s_rights_are_enough_and_none_is_never_used() {
+    run(async {
+        // A cluster of its own: this operator works on every object that there is.
+        let scene = Scene::start(crate::binary(), crate::config()).await.unwrap();
+        let release = Release::install(&scene, "rights-home", &[]);
+        scene.namespace("rights").unwrap();
+        live(&scene, &release, "rights", &[]).await;
+        let (requests, denied) = audited(&scene, release.namespace);
+        assert!(denied.is_empty(), "{denied:#?}");
+        let unused = unused(&release.granted(), &requests);
+        assert!(unused.is_empty(), "{unused:#?}");
+    });
+}
+
+#[test]
+fn in_some_namespaces_no_right_to_others_is_needed() {
+    run(async {
+        let scene = scene().await;
+        let watched = ["rights-one", "rights-two"];
+        watched.iter().for_each(|ns| scene.namespace(ns).unwrap());
+        let release = Release::install(scene, "rights-small-home", &watched);
+        live(scene, &release, "rights-one", &watched).await;
+        let (requests, denied) = audited(scene, release.namespace);
+        assert!(denied.is_empty(), "{denied:#?}");
+        let account = format!("--as=system:serviceaccount:{}:{}", release.namespace, Release::account());
+        let may = |verb: &str, what: &str, ns: &str| {
+            let output = scene.cluster.kubectl(&["auth", "can-i", verb, what, "-n", ns, &account]).unwrap();
+            String::from_utf8(output.stdout).unwrap().trim() == "yes"
+        };
+        assert!(may("patch", "spl/status", "rights-two") && !may("get", "spl", "default"));
+        assert!(!may("get", "namespaces/default", "default") && !may("list", "namespaces", "default"));
+        let unused = unused(&release.granted(), &requests);
+        // In the second one there was no object.
+        assert!(
+            unused.iter().all(|(_, resource, name)| resource == "/namespaces" && name == "rights-two"),
+            "{unused:#?}"
+        );
+    });
+}
