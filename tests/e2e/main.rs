@@ -13,6 +13,7 @@ mod identity;
 mod input;
 mod killed;
 mod kubernetes;
+mod leadership;
 mod lifecycle;
 mod policy;
 mod rights;

@@ -137,6 +137,22 @@ impl Operator {
         Ok(())
     }
 
+    /// Stops it where it stands, as a machine does that has no time for it.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal("-STOP")
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.signal("-CONT")
+    }
+
     /// Asks it to end, as Kubernetes does, and waits.
     ///
     /// # Errors

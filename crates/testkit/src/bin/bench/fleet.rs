@@ -110,13 +110,14 @@ async fn restart(place: &mut Place, size: Size) -> anyhow::Result<Figures> {
     let writes = place.scene.azure.writes().await?.len();
     // At the real pace: its own looks at rest do not come in between.
     let (looked, used, counts) = look_at_all(place, size, "1").await?;
-    let lists = count(&counts, "GET links") as f64;
+    let lists = |kind| count(&counts, kind) as f64 / size.parents as f64;
     let written = place.scene.azure.writes().await?.len() - writes;
     let scrape = place.scrape().await?;
     Ok(vec![
         ("restart: all looked at after", looked.as_secs_f64(), "s"),
         ("restart: processor time", used.as_secs_f64(), "s"),
-        ("restart: lists of links per SignalR", lists / size.parents as f64, ""),
+        ("restart: lists of links per SignalR", lists("GET links"), ""),
+        ("restart: lists of connections per vault", lists("GET connections"), ""),
         ("restart: writes to Azure and Kubernetes", written as f64 + scrape.kubernetes_writes() as f64, ""),
         ("restart: peak memory", mib(place.operator()?.peak_memory()), "MiB"),
     ])
