@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::Deserialize;
 use signalr_private_link_core::ArmError;
+use signalr_private_link_core::azure::{Operation, OperationKind};
 use signalr_private_link_core::message::safe;
-use signalr_private_link_core::observed::{Operation, OperationKind};
 use signalr_private_link_core::resource_id::LinkId;
 
 use super::client::{About, ArmClient, CallKind};

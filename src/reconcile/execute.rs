@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use signalr_private_link_core::action::{Action, Decision};
 use signalr_private_link_core::approval::{self, LastLook};
+use signalr_private_link_core::azure::{ConnectionState, Link, OperationKind};
 use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::marker::{
     ApprovalRecord, Marker, NO_ENDPOINT, NONCE_LENGTH, Nonce, Verdict, endpoint_hash,
 };
 use signalr_private_link_core::memory::Learned;
-use signalr_private_link_core::observed::{ConnectionState, Link, OperationKind, Permissions};
+use signalr_private_link_core::observed::Permissions;
 use signalr_private_link_core::{ArmError, Failure, Outcome};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;

@@ -20,8 +20,9 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
+use signalr_private_link_core::azure::{Connections, Links};
 use signalr_private_link_core::desired::Desired;
-use signalr_private_link_core::observed::{Connections, Links, Observed};
+use signalr_private_link_core::observed::Observed;
 use signalr_private_link_core::policy::Policy;
 use signalr_private_link_core::report::Ready;
 use signalr_private_link_core::{Action, Again, Limits, Next, Outcome, Plan, Reason, Report, conclude, plan};

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use signalr_private_link_core::ArmError;
-use signalr_private_link_core::observed::{
-    Connections, Links, Memory, Observed, Operation, Permissions, Read, Reading,
-};
+use signalr_private_link_core::azure::{Connections, Links, Operation};
+use signalr_private_link_core::observed::{Memory, Observed, Permissions, Read, Reading};
 
 use tokio::time::sleep;
 

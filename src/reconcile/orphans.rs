@@ -3,8 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use signalr_private_link_core::azure::Links;
 use signalr_private_link_core::marker::Marker;
-use signalr_private_link_core::observed::Links;
 
 use super::Index;
 use crate::locked::Locked;
@@ -32,8 +32,8 @@ impl Orphans {
 #[cfg(test)]
 mod tests {
     use kube::runtime::watcher::Event;
+    use signalr_private_link_core::azure::{ConnectionState, Link, Provisioning};
     use signalr_private_link_core::marker::{NONCE_LENGTH, Nonce};
-    use signalr_private_link_core::observed::{ConnectionState, Link, Provisioning};
 
     use super::*;
 

@@ -1,9 +1,9 @@
 //! The effects a plan can have: one at most in a pass, each specific enough that carrying it out
 //! makes no choices.
 
+use crate::azure::Link;
 use crate::failure::ArmError;
 use crate::marker::{Marker, Nonce, Verdict};
-use crate::observed::Link;
 use crate::policy::Policy;
 use crate::resource_id::{ConnectionId, EndpointId};
 

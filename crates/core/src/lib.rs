@@ -12,6 +12,7 @@
 //! | [`memory`] | what a process learns from its reads |
 //! | [`marker`] | the ownership marker in the request message, the record in an approval |
 //! | [`desired`] | what one object asks for, validated |
+//! | [`azure`] | what ARM says of links, connections and operations |
 //! | [`observed`] | what ARM and Kubernetes said in this pass |
 //! | [`failure`] | every way in which a call can fail, typed |
 //! | [`reason`] | the closed list of reasons and what each means |
@@ -25,6 +26,7 @@
 pub mod action;
 pub mod annotation;
 pub mod approval;
+pub mod azure;
 pub mod backoff;
 pub mod desired;
 pub mod failure;

@@ -10,13 +10,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::approval::{self, Match};
+use crate::azure::{ConnectionState, Connections, Link, Links, OperationKind, Provisioning};
 use crate::desired::Desired;
 use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::marker::Nonce;
-use crate::observed::{
-    ConnectionState, Connections, FailedOperation, Link, Links, Memory, OperationKind, Provisioning, Reading, Sighting,
-};
+use crate::observed::{FailedOperation, Memory, Reading, Sighting};
 use crate::report::ConnectionFacts;
 use crate::resource_id::ConnectionId;
 

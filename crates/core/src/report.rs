@@ -1,9 +1,9 @@
 //! What is said about a pass: the conditions and facts that become `status`.
 
+use crate::azure::{Connection, Link};
 use crate::backoff::Range;
 use crate::desired::{ApprovalFacts, Desired};
 use crate::message::{safe, safe_report};
-use crate::observed::{Connection, Link};
 use crate::reason::{Progress, ReadyByReason, Reason, Wait};
 use crate::resource_id::{ConnectionId, EndpointId};
 
@@ -141,7 +141,7 @@ impl Report {
     /// Adds what SignalR reports of the link.
     #[must_use]
     pub fn with_link(mut self, link: &Link) -> Self {
-        use crate::observed::{ConnectionState, Provisioning};
+        use crate::azure::{ConnectionState, Provisioning};
         self.link = Fact::Set(Some(LinkFacts {
             provisioning: link.provisioning.as_str().to_owned(),
             connection: link.connection.as_str(),

@@ -9,7 +9,8 @@ mod world;
 use std::time::Duration;
 
 use signalr_private_link_core::action::Action;
-use signalr_private_link_core::observed::{FailedOperation, LateWrite, OperationKind};
+use signalr_private_link_core::azure::OperationKind;
+use signalr_private_link_core::observed::{FailedOperation, LateWrite};
 use signalr_private_link_core::report::{Ready, Truth};
 use signalr_private_link_core::{Again, Reason};
 
@@ -82,7 +83,7 @@ fn a_link_that_is_still_there_after_its_deletion_is_not_deleted_in_every_pass() 
     lingering.observed.memory.deleted_for = Some(Duration::from_secs(300));
     assert!(matches!(lingering.decide().action, Some(Action::DeleteLink { .. })));
     // The same for a link that is to be created anew.
-    let mut again = Scenario::new().signalr_says(signalr_private_link_core::observed::ConnectionState::Rejected);
+    let mut again = Scenario::new().signalr_says(signalr_private_link_core::azure::ConnectionState::Rejected);
     again.desired.recreate = Some("again".into());
     again.observed.memory.deleted_for = Some(Duration::from_secs(60));
     assert_eq!(again.decide().action, None);

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use signalr_private_link_core::action::{Action, Outcome};
+use signalr_private_link_core::azure::{ConnectionState, Links, Provisioning};
 use signalr_private_link_core::desired::{ApprovalFacts, Approver};
 use signalr_private_link_core::failure::Failure;
 use signalr_private_link_core::marker::{Marker, Nonce, tag};
 use signalr_private_link_core::memory::Learned;
-use signalr_private_link_core::observed::{ConnectionState, Links, Provisioning, Reading};
+use signalr_private_link_core::observed::Reading;
 use signalr_private_link_core::policy::OnUnconfirmed;
 use signalr_private_link_core::report::Fact;
 use signalr_private_link_core::{Again, Limits, Plan, Reason, conclude};

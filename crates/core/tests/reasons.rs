@@ -10,11 +10,10 @@ mod world;
 use std::time::Duration;
 
 use signalr_private_link_core::Action;
+use signalr_private_link_core::azure::{ConnectionState, Operation, OperationKind, Provisioning};
 use signalr_private_link_core::desired::{AdoptionPolicy, Approver, DeletionPolicy, ManagementPolicy};
 use signalr_private_link_core::failure::{Failure, Level};
-use signalr_private_link_core::observed::{
-    ConnectionState, FailedOperation, LateWrite, Operation, OperationKind, Provisioning, Reading, Rival,
-};
+use signalr_private_link_core::observed::{FailedOperation, LateWrite, Reading, Rival};
 use signalr_private_link_core::report::{Fact, Ready, Truth};
 use signalr_private_link_core::{Again, Outcome, Reason, conclude};
 

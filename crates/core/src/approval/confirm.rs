@@ -9,9 +9,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::twin;
+use crate::azure::{Connection, ConnectionState, Connections, Link, Provisioning};
 use crate::desired::Desired;
 use crate::marker::{ApprovalRecord, Marker, Nonce, Verdict, endpoint_hash};
-use crate::observed::{Connection, ConnectionState, Connections, Link, Memory, Permissions, Provisioning};
+use crate::observed::{Memory, Permissions};
 use crate::policy::{OnUnconfirmed, Policy};
 
 /// `confirmWithin` of a policy that vanished since it permitted an approval.

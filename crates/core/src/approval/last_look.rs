@@ -2,9 +2,10 @@
 //! (R6). Lists select; they never authorise.
 
 use crate::action::Decision;
+use crate::azure::{Connection, ConnectionState, Link};
 use crate::desired::{ApprovalMode, Desired, ManagementPolicy};
 use crate::marker::{Marker, Verdict};
-use crate::observed::{Connection, ConnectionState, Link, Permissions};
+use crate::observed::Permissions;
 
 use super::{confirms, m1_link_is_ours, permitting_policy};
 

@@ -23,9 +23,10 @@ mod last_look;
 mod twin;
 
 use crate::action::Decision;
+use crate::azure::{Connection, ConnectionState, Connections, Link, Provisioning};
 use crate::desired::Desired;
 use crate::marker::{ApprovalRecord, Marker, Verdict};
-use crate::observed::{Connection, ConnectionState, Connections, Link, Memory, Permissions, Provisioning, Sighting};
+use crate::observed::{Memory, Permissions, Sighting};
 use crate::policy::Policy;
 use crate::resource_id::{ConnectionId, EndpointId};
 

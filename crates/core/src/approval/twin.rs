@@ -4,9 +4,10 @@
 //! second connection that carries our marker is a copy of it, or it is the copy's: which of them is which,
 //! nobody can tell from the vault.
 
+use crate::azure::{Connection, Connections};
 use crate::desired::Desired;
 use crate::marker::{ApprovalRecord, Marker, Nonce};
-use crate::observed::{Connection, Connections, Memory};
+use crate::observed::Memory;
 use crate::resource_id::ConnectionId;
 
 /// Whether a connection carries the marker of this request, or the operator's record of a decision on

@@ -8,10 +8,11 @@ use super::recreate::{busy, rests, stuck_beside};
 use super::{Again, Needs, Plan, doubted, in_progress, unconfirmed, unproven_absence};
 use crate::action::Action;
 use crate::approval::SeenLink;
+use crate::azure::{Links, OperationKind};
 use crate::desired::{Desired, ManagementPolicy, ObjectIdentity};
 use crate::limits::Limits;
 use crate::message::sentence;
-use crate::observed::{Links, Observed, OperationKind, Read, Rival};
+use crate::observed::{Observed, Read, Rival};
 use crate::reason::Reason;
 use crate::report::Report;
 

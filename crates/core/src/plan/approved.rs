@@ -2,8 +2,9 @@
 
 use super::{Again, Needs, OwnLink, Plan, unconfirmed};
 use crate::approval::{self, Match, SeenLink};
+use crate::azure::Connections;
 use crate::desired::{ApprovalFacts, Approver};
-use crate::observed::{Connections, Read, Reading};
+use crate::observed::{Read, Reading};
 use crate::policy::OnUnconfirmed;
 use crate::reason::Reason;
 use crate::report::{ConnectionFacts, Fact, Report};

@@ -5,10 +5,11 @@ use super::unconfirmed;
 use super::{Needs, OwnLink, Plan};
 use crate::annotation::RECREATE_ANNOTATION;
 use crate::approval::{self, Match};
+use crate::azure::{Connection, ConnectionState, Provisioning};
 use crate::desired::{Approver, Desired};
 use crate::marker::ApprovalRecord;
 use crate::message::duration;
-use crate::observed::{Connection, ConnectionState, Provisioning, Read};
+use crate::observed::Read;
 use crate::reason::Reason;
 use crate::report::Report;
 

@@ -7,11 +7,12 @@ use super::{Again, Needs, Plan, doubted, in_progress, is_operation_running, unco
 use crate::action::Action;
 use crate::annotation::FORCE_FINALIZE_ANNOTATION;
 use crate::approval::{SeenLink, Unconfirmed};
+use crate::azure::{ConnectionState, Link, Links, OperationKind, Provisioning};
 use crate::desired::{DeletionPolicy, Desired, ManagementPolicy};
 use crate::failure::{ArmError, Failure, Level};
 use crate::limits::Limits;
 use crate::message::{duration, sentence};
-use crate::observed::{ConnectionState, Link, Links, Observed, OperationKind, Provisioning, Read, Reading};
+use crate::observed::{Observed, Read, Reading};
 use crate::policy::OnUnconfirmed;
 use crate::reason::Reason;
 use crate::report::Report;

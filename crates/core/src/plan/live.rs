@@ -13,11 +13,12 @@ use super::{
 use crate::action::Action;
 use crate::annotation::RECREATE_ANNOTATION;
 use crate::approval::SeenLink;
+use crate::azure::{ConnectionState, Link, Links, OperationKind, Provisioning};
 use crate::desired::{AdoptionPolicy, Desired, ManagementPolicy};
 use crate::failure::ArmError;
 use crate::marker::Marker;
 use crate::message::{duration, sentence};
-use crate::observed::{ConnectionState, Link, Links, Observed, OperationKind, Provisioning, Read, Rival};
+use crate::observed::{Observed, Read, Rival};
 use crate::reason::Reason;
 use crate::report::{Ready, Report, Truth};
 

@@ -20,12 +20,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::action::Action;
+use crate::azure::{Link, Links, Operation, OperationKind};
 use crate::desired::Desired;
 use crate::failure::{ArmError, Failure};
 use crate::limits::Limits;
 use crate::marker::Marker;
 use crate::message::{duration, safe_report, sentence};
-use crate::observed::{Link, Links, Observed, Operation, OperationKind, Read};
+use crate::observed::{Observed, Read};
 use crate::reason::Reason;
 use crate::report::Report;
 

@@ -10,11 +10,12 @@ use super::{Again, Needs, OwnLink, Plan, doubted, unconfirmed, unproven_absence}
 use crate::action::Action;
 use crate::annotation::RECREATE_ANNOTATION;
 use crate::approval::{self, Denial, Match, SeenLink};
+use crate::azure::{Connection, ConnectionState, Connections, Link};
 use crate::desired::{ApprovalFacts, ApprovalMode, Desired};
 use crate::failure::{ArmError, CONNECTION_APPROVER, Failure};
 use crate::marker::Marker;
 use crate::message::{duration, shell};
-use crate::observed::{Connection, ConnectionState, Connections, Link, Observed, Read};
+use crate::observed::{Observed, Read};
 use crate::reason::Reason;
 use crate::report::{ConnectionFacts, Report};
 use crate::resource_id::ConnectionId;

@@ -3,10 +3,11 @@
 
 use super::{Again, OwnLink, Plan, deletion};
 use crate::action::Action;
+use crate::azure::Links;
 use crate::backoff::{self, Range};
 use crate::desired::Desired;
 use crate::limits::Limits;
-use crate::observed::{Links, Observed};
+use crate::observed::Observed;
 use crate::reason::Reason;
 use crate::report::Report;
 

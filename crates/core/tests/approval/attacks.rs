@@ -2,9 +2,9 @@
 //! stranger is never approved, but for the one documented exception, and that ends revoked.
 
 use signalr_private_link_core::Reason;
+use signalr_private_link_core::azure::{ConnectionState, Provisioning};
 use signalr_private_link_core::desired::{ApprovalMode, DeletionPolicy, ManagementPolicy};
 use signalr_private_link_core::marker::Marker;
-use signalr_private_link_core::observed::{ConnectionState, Provisioning};
 use signalr_private_link_core::policy::OnUnconfirmed;
 use signalr_private_link_core::resource_id::{ConnectionId, EndpointId};
 

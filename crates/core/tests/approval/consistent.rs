@@ -3,8 +3,9 @@
 
 use proptest::prelude::*;
 use signalr_private_link_core::approval::{SeenLink, m7_overdue};
+use signalr_private_link_core::azure::{ConnectionState, Connections};
 use signalr_private_link_core::marker::{ApprovalRecord, Marker, Verdict, endpoint_hash};
-use signalr_private_link_core::observed::{ConnectionState, Connections, Permissions};
+use signalr_private_link_core::observed::Permissions;
 
 use crate::attacks::{listed, passes};
 use crate::model::{ELSEWHERE, MICROSOFT, UID, World, policy};

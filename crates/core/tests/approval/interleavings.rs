@@ -1,8 +1,8 @@
 //! 100,000 random interleavings of the object's owner, the vault's owner, strangers, policies
 //! that come and go, restarts, lost answers and Azure's own pace, against the shipped decision.
 
+use signalr_private_link_core::azure::ConnectionState;
 use signalr_private_link_core::desired::{ApprovalMode, DeletionPolicy, ManagementPolicy};
-use signalr_private_link_core::observed::ConnectionState;
 use signalr_private_link_core::policy::OnUnconfirmed;
 
 use crate::model::{DecidedBy, ELSEWHERE, Fate, MICROSOFT, Opener, World, endpoint, policy};

@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use signalr_private_link_core::action::{Action, Decision};
 use signalr_private_link_core::approval::{self, LastLook, still_authorised};
+use signalr_private_link_core::azure::{Connection, ConnectionState, Connections, Link, Links, Provisioning};
 use signalr_private_link_core::desired::{
     AdoptionPolicy, ApprovalMode, DeletionPolicy, Desired, ManagementPolicy, ObjectIdentity, Remembered,
 };
@@ -20,10 +21,7 @@ use signalr_private_link_core::marker::{
     ApprovalRecord, Marker, NO_ENDPOINT, NONCE_LENGTH, Nonce, Verdict, endpoint_hash,
 };
 use signalr_private_link_core::memory::Learned;
-use signalr_private_link_core::observed::{
-    Connection, ConnectionState, Connections, Link, Links, Memory, Observed, Permissions, Provisioning, Read, Reading,
-    Sighting,
-};
+use signalr_private_link_core::observed::{Memory, Observed, Permissions, Read, Reading, Sighting};
 use signalr_private_link_core::policy::{OnUnconfirmed, Policy, Requirement};
 use signalr_private_link_core::report::{Fact, Ready, Report, Truth};
 use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, LinkId, SignalRId, VaultId};

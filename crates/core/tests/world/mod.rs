@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use signalr_private_link_core::azure::{Connection, ConnectionState, Connections, Link, Links, Provisioning};
 use signalr_private_link_core::desired::{
     AdoptionPolicy, ApprovalMode, DeletionPolicy, Desired, ManagementPolicy, ObjectIdentity, Remembered,
 };
 use signalr_private_link_core::failure::{ArmError, Failure};
 use signalr_private_link_core::marker::{ApprovalRecord, Marker, Nonce, Verdict, endpoint_hash, tag};
-use signalr_private_link_core::observed::{
-    Connection, ConnectionState, Connections, Link, Links, Observed, Permissions, Provisioning, Read, Reading, Sighting,
-};
+use signalr_private_link_core::observed::{Observed, Permissions, Read, Reading, Sighting};
 use signalr_private_link_core::policy::{OnUnconfirmed, Policy};
 use signalr_private_link_core::report::ConnectionFacts;
 use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, LinkId, SignalRId, VaultId};
