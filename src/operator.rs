@@ -82,8 +82,12 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
 async fn stand_by(client: &Client, lease: &str, readiness: &Readiness, leading: &AtomicBool) -> Infallible {
     let leases: Api<Lease> = Api::default_namespaced(client.clone());
     loop {
-        match leases.get_metadata_opt(lease).await {
-            _ if leading.load(Ordering::Relaxed) => {}
+        let read = leases.get_metadata_opt(lease).await;
+        // From then on the controller says whether it is ready.
+        if leading.load(Ordering::Relaxed) {
+            return std::future::pending().await;
+        }
+        match read {
             Ok(_) => readiness.ready(),
             Err(error) => {
                 readiness.begin();
