@@ -119,7 +119,7 @@ async fn automatic(teller: &mut Teller, scene: &Scene, examples: &Path) -> anyho
     let refused = follow(teller, scene, "kv-pe-auto", "ApprovalAmbiguous").await?;
     let said = message(&refused);
     teller.say(&said)?;
-    ensure!(said.contains("carry this link's message"), "the refusal is not explained");
+    ensure!(said.contains("carry this link's marker"), "the refusal is not explained");
     show_vault(teller, scene, &["Pending", "Pending"]).await?;
 
     teller.step("The vault's owner rejects the later one, the copy. Now only one request carries the message.")?;
