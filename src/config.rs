@@ -154,24 +154,22 @@ fn pace(text: &str) -> Result<f64, String> {
     }
 }
 
-fn namespace(text: &str) -> Result<String, String> {
-    let label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if (1..=63).contains(&text.len()) && text.bytes().all(label) && !text.starts_with('-') && !text.ends_with('-') {
+/// A name that Kubernetes takes: of lower-case letters, digits and these signs, which neither begin nor end it.
+fn name(text: &str, longest: usize, signs: &[char], expected: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || signs.contains(&c);
+    if (1..=longest).contains(&text.len()) && text.chars().all(fits) && text.trim_matches(signs) == text {
         Ok(text.to_owned())
     } else {
-        Err("expected names of namespaces separated by commas: lower-case letters, digits and dashes".to_owned())
+        Err(expected.to_owned())
     }
 }
 
+fn namespace(text: &str) -> Result<String, String> {
+    name(text, 63, &['-'], "expected names of namespaces separated by commas: lower-case letters, digits and dashes")
+}
+
 fn lease(text: &str) -> Result<String, String> {
-    let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
-    let end = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
-    let (first, last) = (text.bytes().next(), text.bytes().last());
-    if text.len() <= 253 && text.bytes().all(letters) && end(first) && end(last) {
-        Ok(text.to_owned())
-    } else {
-        Err("expected the name of a Lease: lower-case letters, digits, dashes and dots".to_owned())
-    }
+    name(text, 253, &['-', '.'], "expected the name of a Lease: lower-case letters, digits, dashes and dots")
 }
 
 fn log_level(text: &str) -> Result<String, String> {
@@ -261,6 +259,8 @@ mod tests {
             (&["--arm-endpoint", "https://x"], &["--arm-endpoint", "Custom"]),
             (&["--cloud", "Custom"], &["--arm-endpoint", "AZURE_ARM_ENDPOINT"]),
             (&["--lease-name", "Lease"], &["--lease-name", "Lease", "lower-case"]),
+            (&["--lease-name", "lease."], &["--lease-name", "lease.", "dots"]),
+            (&["--watch-namespaces", "a,-b"], &["--watch-namespaces", "-b", "dashes"]),
             (&["--watch-namespaces", "a,B"], &["--watch-namespaces", "B", "lower-case"]),
             (&["--metrics-address", "nowhere"], &["--metrics-address", "nowhere", "HOST:PORT"]),
             (&["--signalr-api-version", "latest"], &["--signalr-api-version", "latest", "2024-03-01"]),

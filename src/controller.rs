@@ -52,7 +52,7 @@ pub struct Setup {
 /// Watches and passes until `shutdown`: then running passes end, and no new ones begin.
 pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
     let Setup { client, arm, metrics, readiness, namespaces, pace, clock, jitter } = setup;
-    readiness.begin();
+    readiness.not_ready();
     let (wake, woken) = mpsc::unbounded_channel();
     let index = Arc::new(Index::new(namespaces.len().max(1)));
     let watching = permissions::watch(PolicyWatch {
@@ -112,7 +112,7 @@ async fn work(
             () = queue.wait() => {}
         }
     }
-    // What is left then ends like that of a process that is killed: nothing of it is lost (S9).
+    // What is left then ends like that of a process that is killed: the next one reads where it stands (R1).
     let _ = tokio::time::timeout(LONGEST_DRAIN, async { while passes.join_next().await.is_some() {} }).await;
 }
 

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::metrics::Metrics;
 
-/// Whether the operator is ready: its watches have listed everything once.
+/// Whether the operator is ready: it leads, and its watches have listed everything once; or it could take over.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<AtomicBool>);
 
@@ -25,8 +25,8 @@ impl Readiness {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// From now on it is not: it has begun to lead, and has listed nothing yet; or it could not take over.
-    pub fn begin(&self) {
+    /// From now on it is not.
+    pub fn not_ready(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
 

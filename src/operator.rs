@@ -90,7 +90,7 @@ async fn stand_by(client: &Client, lease: &str, readiness: &Readiness, leading: 
         match read {
             Ok(_) => readiness.ready(),
             Err(error) => {
-                readiness.begin();
+                readiness.not_ready();
                 tracing::error!(%error, lease, "the lease cannot be read, so this replica could not take over");
             }
         }

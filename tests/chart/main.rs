@@ -7,7 +7,6 @@ mod helm;
 mod readme;
 mod release;
 
-/// The chart's own rendering of nothing but its defaults is what the manifests for kubectl are.
 #[test]
 fn the_versions_of_crate_chart_and_image_agree() {
     let version = env!("CARGO_PKG_VERSION");

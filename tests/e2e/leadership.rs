@@ -27,6 +27,16 @@ impl Place {
         place
     }
 
+    /// Two replicas, of which the first leads and has worked.
+    async fn with_leader(ns: &'static str) -> (Self, Operator, Operator) {
+        let place = Self::new(ns).await;
+        let first = place.replica(1);
+        place.until_held_by(1).await;
+        let second = place.replica(2);
+        place.works("before").await;
+        (place, first, second)
+    }
+
     fn named(&self, what: &str) -> String {
         format!("{}-{what}", self.ns)
     }
@@ -84,11 +94,7 @@ impl Place {
 #[test]
 fn another_replica_takes_over_from_one_that_was_killed() {
     run(async {
-        let place = Place::new("leader-killed").await;
-        let first = place.replica(1);
-        place.until_held_by(1).await;
-        let _second = place.replica(2);
-        place.works("before").await;
+        let (place, first, _second) = Place::with_leader("leader-killed").await;
         first.kill().unwrap();
         let took = place.until_held_by(2).await;
         assert!(took < TAKEOVER, "{took:?}");
@@ -99,11 +105,7 @@ fn another_replica_takes_over_from_one_that_was_killed() {
 #[test]
 fn another_replica_takes_over_at_once_from_one_that_was_asked_to_end() {
     run(async {
-        let place = Place::new("leader-ended").await;
-        let first = place.replica(1);
-        place.until_held_by(1).await;
-        let _second = place.replica(2);
-        place.works("before").await;
+        let (place, first, _second) = Place::with_leader("leader-ended").await;
         assert!(first.terminate().unwrap().success());
         // The Lease was given back: nobody waits until it is over.
         let took = place.until_held_by(2).await;
@@ -115,11 +117,7 @@ fn another_replica_takes_over_at_once_from_one_that_was_asked_to_end() {
 #[test]
 fn a_lease_that_is_deleted_is_made_again_by_whoever_leads_then() {
     run(async {
-        let place = Place::new("leader-deleted").await;
-        let _first = place.replica(1);
-        place.until_held_by(1).await;
-        let _second = place.replica(2);
-        place.works("before").await;
+        let (place, _first, _second) = Place::with_leader("leader-deleted").await;
         place.scene.cluster.kubectl_ok(&["delete", "lease", place.ns]).unwrap();
         eventually("the Lease to be held again", TAKEOVER, || async {
             let holder = place.holder()?;
@@ -153,11 +151,7 @@ fn a_leader_whose_lease_is_taken_away_ends() {
 #[test]
 fn a_leader_that_stood_still_does_not_go_on() {
     run(async {
-        let place = Place::new("leader-stopped").await;
-        let first = place.replica(1);
-        place.until_held_by(1).await;
-        let _second = place.replica(2);
-        place.works("before").await;
+        let (place, first, _second) = Place::with_leader("leader-stopped").await;
         first.pause().unwrap();
         place.until_held_by(2).await;
         place.works("meanwhile").await;

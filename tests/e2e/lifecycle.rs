@@ -1,7 +1,10 @@
 //! From a manifest to a working link and back.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use testkit::metrics::Scrape;
+use testkit::operator::Settings;
 use testkit::scene::{LinkOptions, Scene, condition, message};
 use testkit::{azure, eventually};
 
@@ -208,52 +211,56 @@ fn the_same_manifest_again_and_again_changes_nothing() {
     });
 }
 
+/// What the operator proves itself with lies in a file, and is an old one: whether it goes on once the file holds another.
+/// `use_file` makes the operator read it; returns what its status said before.
+async fn a_replaced_file_is_taken(
+    ns: &str,
+    old: &str,
+    use_file: impl FnOnce(&mut Settings<'_>, &Path),
+    another: impl FnOnce(&Scene) -> String,
+) -> String {
+    let scene = scene().await;
+    let (signalr, vault) = (format!("{ns}-signalr"), format!("{ns}-kv"));
+    scene.namespace(ns).unwrap();
+    scene.azure.add(&signalr, &vault).await.unwrap();
+    let file = scene.cluster.directory().join(format!("credential-{ns}"));
+    std::fs::write(&file, old).unwrap();
+    let mut settings = crate::settings(scene, ns);
+    use_file(&mut settings, &file);
+    let _operator = testkit::Operator::start(&settings).unwrap();
+    let manifest = Scene::manifest(ns, "kv-pe", &signalr, &vault, &LinkOptions::default()).to_string();
+    scene.cluster.apply(&manifest).unwrap();
+    let refused = scene.until_reason(ns, "kv-pe", "CredentialUnavailable", LIMIT).await.unwrap();
+    std::fs::write(&file, another(scene)).unwrap();
+    scene.until_reason(ns, "kv-pe", "PendingApproval", LIMIT).await.unwrap();
+    message(&refused)
+}
+
 #[test]
 fn a_rotated_secret_is_taken_without_a_restart() {
     run(async {
-        let scene = scene().await;
-        let (ns, signalr, vault, account) = ("rotated", "rotated-signalr", "rotated-kv", "operator");
-        scene.namespace(ns).unwrap();
-        scene.azure.add(signalr, vault).await.unwrap();
-        let token_file = scene.cluster.directory().join("rotated-token");
-        std::fs::write(&token_file, "eyJ.not.signed").unwrap();
-        let mut settings = crate::settings(scene, ns);
-        settings.environment.retain(|(name, _)| name != "AZURE_CLIENT_SECRET");
-        settings.environment.push(("AZURE_FEDERATED_TOKEN_FILE".into(), token_file.to_string_lossy().into_owned()));
-        let _operator = testkit::Operator::start(&settings).unwrap();
-        let manifest = Scene::manifest(ns, "kv-pe", signalr, vault, &LinkOptions::default()).to_string();
-        scene.cluster.apply(&manifest).unwrap();
-        scene.until_reason(ns, "kv-pe", "CredentialUnavailable", LIMIT).await.unwrap();
-        // There is no controller here that makes the default one.
-        scene.cluster.kubectl_ok(&["create", "serviceaccount", account, "-n", ns]).unwrap();
-        let create = ["create", "token", account, "-n", ns, "--audience", "api://AzureADTokenExchange"];
-        let token = scene.cluster.kubectl_ok(&create).unwrap();
-        std::fs::write(&token_file, token.trim()).unwrap();
-        scene.until_reason(ns, "kv-pe", "PendingApproval", LIMIT).await.unwrap();
+        let (ns, account) = ("rotated", "operator");
+        let token = |scene: &Scene| {
+            // There is no controller here that makes the default one.
+            scene.cluster.kubectl_ok(&["create", "serviceaccount", account, "-n", ns]).unwrap();
+            crate::federated_token(scene, ns, account)
+        };
+        a_replaced_file_is_taken(ns, "eyJ.not.signed", crate::federate, token).await;
     });
 }
 
 #[test]
 fn a_replaced_client_secret_is_taken_without_a_restart() {
     run(async {
-        let scene = scene().await;
-        let (ns, signalr, vault) = ("secret-file", "secret-file-signalr", "secret-file-kv");
-        scene.namespace(ns).unwrap();
-        scene.azure.add(signalr, vault).await.unwrap();
-        let mut settings = crate::settings(scene, ns);
-        let variable = settings.environment.iter().position(|(name, _)| name == "AZURE_CLIENT_SECRET").unwrap();
-        let (_, secret) = settings.environment.remove(variable);
-        let file = scene.cluster.directory().join("client-secret");
-        std::fs::write(&file, "an old one").unwrap();
-        settings.flags.push(format!("--client-secret-file={}", file.display()));
-        let _operator = testkit::Operator::start(&settings).unwrap();
-        let manifest = Scene::manifest(ns, "kv-pe", signalr, vault, &LinkOptions::default()).to_string();
-        scene.cluster.apply(&manifest).unwrap();
-        let refused = scene.until_reason(ns, "kv-pe", "CredentialUnavailable", LIMIT).await.unwrap();
-        let said = message(&refused);
-        assert!(said.contains("ClientSecret, which auto chose"), "{said}");
+        let secret = std::cell::OnceCell::new();
+        let use_file = |settings: &mut Settings<'_>, file: &Path| {
+            let variable = settings.environment.iter().position(|(name, _)| name == "AZURE_CLIENT_SECRET").unwrap();
+            secret.set(settings.environment.remove(variable).1).unwrap();
+            settings.flags.push(format!("--client-secret-file={}", file.display()));
+        };
         // Editors end a file with a line.
-        std::fs::write(&file, format!("{secret}\n")).unwrap();
-        scene.until_reason(ns, "kv-pe", "PendingApproval", LIMIT).await.unwrap();
+        let another = |_: &Scene| format!("{}\n", secret.get().unwrap());
+        let said = a_replaced_file_is_taken("secret-file", "an old one", use_file, another).await;
+        assert!(said.contains("ClientSecret, which auto chose"), "{said}");
     });
 }

@@ -70,6 +70,18 @@ fn settings(scene: &Scene, namespace: &str) -> Settings<'static> {
     settings_for(scene, &scene.azure, namespace)
 }
 
+/// Takes the secret away: the operator exchanges the token in this file instead.
+fn federate(settings: &mut Settings<'_>, token_file: &Path) {
+    settings.environment.retain(|(name, _)| name != "AZURE_CLIENT_SECRET");
+    settings.environment.push(("AZURE_FEDERATED_TOKEN_FILE".into(), token_file.to_string_lossy().into_owned()));
+}
+
+/// A token of a service account, for whom the chart projects one into the pod.
+fn federated_token(scene: &Scene, namespace: &str, account: &str) -> String {
+    let create = ["create", "token", account, "-n", namespace, "--audience", "api://AzureADTokenExchange"];
+    scene.cluster.kubectl_ok(&create).unwrap().trim().to_owned()
+}
+
 /// Long enough for something to happen in the middle of a creation.
 const SLOW_MS: i64 = 4_000;
 

@@ -91,19 +91,15 @@ fn unused(granted: &BTreeSet<(String, String, String)>, requests: &[Value]) -> V
 async fn live(scene: &Scene, release: &Release, ns: &str, watch: &[&str]) {
     let (signalr, vault) = (format!("{ns}-signalr"), format!("{ns}-kv"));
     scene.azure.add(&signalr, &vault).await.unwrap();
-    let audience = "api://AzureADTokenExchange";
-    let create = ["create", "token", Release::account(), "-n", release.namespace, "--audience", audience];
-    let token = scene.cluster.kubectl_ok(&create).unwrap();
     let token_file = scene.cluster.directory().join(format!("token-{ns}"));
-    std::fs::write(&token_file, token.trim()).unwrap();
+    std::fs::write(&token_file, crate::federated_token(scene, release.namespace, Release::account())).unwrap();
     let mut settings = crate::settings(scene, ns);
     settings.flags.retain(|flag| flag != "--watch-namespaces" && flag != ns);
     if !watch.is_empty() {
         settings.flags.extend(["--watch-namespaces".into(), watch.join(",")]);
     }
     settings.kubeconfig = scene.cluster.service_account_kubeconfig(release.namespace, Release::account()).unwrap();
-    settings.environment.retain(|(name, _)| name != "AZURE_CLIENT_SECRET");
-    settings.environment.push(("AZURE_FEDERATED_TOKEN_FILE".into(), token_file.to_string_lossy().into_owned()));
+    crate::federate(&mut settings, &token_file);
     settings.flags.extend(["--leader-elect".into(), format!("--lease-name={}", Release::account())]);
     let operator = Operator::start(&settings).unwrap();
 
