@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt as _;
-use signalr_private_link_core::Limits;
 use signalr_private_link_core::desired::{self, ApprovalFacts, Approver, Desired, Remembered};
 use signalr_private_link_core::policy::{OnUnconfirmed as CoreOnUnconfirmed, Policy, Requirement};
 use signalr_private_link_core::report::ConnectionFacts;
@@ -49,7 +48,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
 ///
 /// # Errors
 /// Every field that cannot be used, with its value and what is expected.
-pub fn desired(object: &SignalRSharedPrivateLink, limits: Limits) -> Result<Desired, Vec<String>> {
+pub fn desired(object: &SignalRSharedPrivateLink) -> Result<Desired, Vec<String>> {
     let SignalRSharedPrivateLinkSpec {
         signal_r,
         key_vault,
@@ -125,7 +124,6 @@ pub fn desired(object: &SignalRSharedPrivateLink, limits: Limits) -> Result<Desi
         sync_period,
         recreate: annotation(RECREATE_ANNOTATION),
         remembered: object.status.as_ref().map(remembered).unwrap_or_default(),
-        limits,
     })
 }
 

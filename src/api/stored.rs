@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use signalr_private_link_core::Limits;
 use signalr_private_link_core::desired::Desired;
 
 use super::{SignalRSharedPrivateLink, SignalRSharedPrivateLinkSpec, SignalRSharedPrivateLinkStatus, parse};
@@ -49,10 +48,10 @@ impl Stored {
     ///
     /// # Errors
     /// Every field that cannot be used, with its value and what is expected.
-    pub fn desired(&self, limits: Limits) -> Result<Desired, Vec<String>> {
+    pub fn desired(&self) -> Result<Desired, Vec<String>> {
         match &self.unreadable {
             Some(problem) => Err(vec![problem.clone()]),
-            None => parse::desired(&self.object, limits),
+            None => parse::desired(&self.object),
         }
     }
 }
@@ -140,10 +139,9 @@ mod tests {
 
     #[test]
     fn an_object_that_cannot_be_read_names_the_field_and_keeps_the_rest() {
-        let limits = Limits::REAL;
-        assert!(stored(|_| {}).desired(limits).is_ok());
+        assert!(stored(|_| {}).desired().is_ok());
         let newer = stored(|o| o["spec"]["managementPolicy"] = json!("Pause"));
-        let problem = newer.desired(limits).unwrap_err().join("");
+        let problem = newer.desired().unwrap_err().join("");
         assert!(problem.starts_with("spec.managementPolicy: unknown variant `Pause`, expected"), "{problem}");
         assert_eq!(newer.object.metadata.resource_version.as_deref(), Some("7"));
         assert_eq!(newer.object.status.unwrap().observed_generation, Some(3));
@@ -157,6 +155,6 @@ mod tests {
             o["status"]["conditions"] = json!("none");
             o["spec"]["syncPeriod"] = json!(7);
         });
-        assert!(both.desired(Limits::REAL).is_err() && both.object.status.is_none());
+        assert!(both.desired().is_err() && both.object.status.is_none());
     }
 }

@@ -113,7 +113,7 @@ impl Pass<'_> {
     async fn object_now(&self) -> Result<Desired, Stop> {
         let Self { context, key, .. } = *self;
         match context.objects.get(&key.namespace, &key.name).await {
-            Ok(Some(live)) => live.desired(context.limits).or_else(|problems| Stop::because(&problems.join("; "))),
+            Ok(Some(live)) => live.desired().or_else(|problems| Stop::because(&problems.join("; "))),
             Ok(None) => Stop::because("the object is gone"),
             Err(error) => Stop::because(&format!("the object cannot be read: {error}")),
         }

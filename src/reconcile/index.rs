@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use kube::{Resource as _, ResourceExt as _};
-use signalr_private_link_core::Limits;
 use signalr_private_link_core::desired::{ApprovalMode, Desired, ManagementPolicy, ObjectIdentity};
 use signalr_private_link_core::observed::Rival;
 use signalr_private_link_core::policy::Policy;
@@ -59,7 +58,7 @@ struct Claim {
 
 impl Claim {
     fn of(object: &Watched) -> Option<Self> {
-        let desired = api::desired(object.0.as_ref().ok()?, Limits::REAL).ok()?;
+        let desired = api::desired(object.0.as_ref().ok()?).ok()?;
         Some(Self {
             created: desired.object.created,
             link: desired.link.key().into(),
@@ -392,7 +391,7 @@ mod tests {
         let index = Index::new(1);
         words(&index, list(0, &["a", "b"]));
         let Ok(own) = named("a").0 else { panic!("readable") };
-        let desired = api::desired(&own, Limits::REAL).unwrap();
+        let desired = api::desired(&own).unwrap();
         let rivals = index.rivals(&desired);
         assert_eq!(rivals.iter().map(|rival| rival.object.name.as_str()).collect::<Vec<_>>(), ["b"]);
         words(&index, vec![(0, Event::Delete(named("b")))]);

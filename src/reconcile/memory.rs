@@ -114,7 +114,7 @@ impl Memories {
     /// The memory as the plan sees it.
     pub fn recall(&self, key: &ObjectKey, limits: &Limits) -> Memory {
         let now = self.moment();
-        self.with(key, |e| e.learned.recall(limits, now)).unwrap_or_default()
+        self.with(key, |e| e.learned.recall(limits, now)).unwrap_or(Memory { limits: *limits, ..Memory::default() })
     }
 
     /// Forgets an object that is gone, unless another one of its name has come since.

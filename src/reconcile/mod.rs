@@ -179,7 +179,7 @@ async fn steps(context: &Context, key: &ObjectKey) -> End {
             return kubernetes_failed(context, key, "reading the object", &error);
         }
     };
-    let asked = stored.desired(context.limits);
+    let asked = stored.desired();
     let object = stored.object;
     context.memories.record_seen(key, &object);
     let desired = match asked {
@@ -205,7 +205,8 @@ async fn steps(context: &Context, key: &ObjectKey) -> End {
     };
     match told {
         Ok(told) => {
-            let look = Look::planned(plan.again, plan.report.as_ref(), told.changed || acts, &desired);
+            let look =
+                Look::planned(plan.again, plan.report.as_ref(), told.changed || acts, &desired, context.limits.pace);
             End { look: if told.is_woken { look.at_the_latest() } else { look }, told: told.reason }
         }
         Err(error) => kubernetes_failed(context, key, "writing the status", &error),
@@ -249,7 +250,7 @@ impl Pass<'_> {
         let outcome = self.execute(&action).await;
         tracing::info!(object = %key, action = label, outcome = ?Brief(&outcome), "action finished");
         report::audit(context, key, object, &action, &outcome).await;
-        let plan = conclude(desired, plan, &outcome);
+        let plan = conclude(desired, &context.limits, plan, &outcome);
         report::alarm(context, key, object, plan.alarm.as_deref()).await;
         plan
     }

@@ -48,7 +48,7 @@ impl Pass<'_> {
                 observed.connections = self.connections().await;
                 let (links, vault, clock) = (&observed.links, &observed.connections, (context.clock)());
                 context.memories.learn(key, |learned, now| {
-                    learned.learn_connections(desired, links, vault, (begun, now), clock);
+                    learned.learn_connections(desired, &context.limits, links, vault, (begun, now), clock);
                 });
             }
             Read::Replicas => observed.replicas = arm.count_replicas(&desired.link.signalr()).await.into(),
@@ -112,7 +112,7 @@ impl Pass<'_> {
     fn gather(&self, subscription: &str) -> impl Future<Output = ()> + Send + use<> {
         let moment = if self.context.memories.is_in_phase(self.key) {
             // A pass that waits holds a place: only a small part of its period.
-            let period = self.desired.sync_period.mul_f64(self.desired.limits.pace);
+            let period = self.desired.sync_period.mul_f64(self.context.limits.pace);
             GATHER_IN_PHASE.min(period / 100).max(GATHER)
         } else {
             GATHER

@@ -69,8 +69,13 @@ impl Look {
 
     /// As the plan says. `progressed` tells that the pass has changed something: one that has not is no step
     /// towards anything, and is never followed by another at once (R13).
-    pub(super) fn planned(again: Again, report: Option<&Report>, progressed: bool, desired: &Desired) -> Self {
-        let pace = desired.limits.pace;
+    pub(super) fn planned(
+        again: Again,
+        report: Option<&Report>,
+        progressed: bool,
+        desired: &Desired,
+        pace: f64,
+    ) -> Self {
         let signalr = || desired.link.signalr().key().to_owned();
         let as_reason = |least| match report {
             Some(report) if report.reason == Reason::Approved && least == Duration::ZERO => {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::limits::Limits;
 use crate::marker;
 use crate::report::ConnectionFacts;
 use crate::resource_id::{ConnectionId, LinkId, VaultId};
@@ -155,8 +154,6 @@ pub struct Desired {
     pub recreate: Option<String>,
     /// What the last pass wrote.
     pub remembered: Remembered,
-    /// The operator's waits.
-    pub limits: Limits,
 }
 
 impl Remembered {

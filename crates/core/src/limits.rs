@@ -34,6 +34,12 @@ pub struct Limits {
     pub right_grace: Duration,
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self::REAL
+    }
+}
+
 impl Limits {
     /// What is left of a limit after `elapsed`; `None` when it has passed.
     #[must_use]

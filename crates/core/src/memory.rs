@@ -173,6 +173,7 @@ impl Learned {
     pub fn learn_connections(
         &mut self,
         desired: &Desired,
+        limits: &Limits,
         links: &Reading<Arc<Links>>,
         vault: &Reading<Arc<Connections>>,
         (begun, now): (Moment, Moment),
@@ -193,7 +194,7 @@ impl Learned {
         self.vault_refused = false;
         self.vault_absent_since = None;
         // Until then an approval of this process, or of one before it, may be on its way (R7).
-        let fence = desired.limits.fence;
+        let fence = limits.fence;
         let alone = (!self.inherited || begun > fence) && self.decided_at.is_none_or(|at| begun >= at + fence);
         let approved = approval::approved_by_us(&desired.object.uid, vault).next().is_some();
         self.approval_ruled_out = alone && !approved;
@@ -207,7 +208,7 @@ impl Learned {
         };
         let own = link.marker_of(&desired.object.uid);
         self.note_appearances(link, own.as_ref().map(|own| (own.uid.as_str(), &own.nonce)), vault, clock);
-        let memory = self.recall(&desired.limits, now);
+        let memory = self.recall(limits, now);
         let found = approval::find(desired, link, own.as_ref(), vault, &memory);
         self.shown = Some(approval::matched(&found).and_then(ConnectionFacts::of));
         let Match::One(connection) = found else {
@@ -257,6 +258,7 @@ impl Learned {
     pub fn recall(&self, limits: &Limits, now: Moment) -> Memory {
         let since = |moment: Option<Moment>| moment.map(|moment| now.saturating_sub(moment));
         Memory {
+            limits: *limits,
             deleting_for: since(self.deleting_since),
             fence_waived: self.fence_waived,
             quarantine: limits.quarantine.checked_sub(now).filter(|left| self.inherited && !left.is_zero()),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::azure::{Connections, Link, Links, Operation, OperationKind};
 use crate::failure::ArmError;
+use crate::limits::Limits;
 use crate::marker::Nonce;
 use crate::policy::Policy;
 use crate::report::ConnectionFacts;
@@ -131,10 +132,12 @@ pub struct Rival {
     pub manages: bool,
 }
 
-/// What this process alone knows about the object. A restart empties it, and that only makes
-/// waits longer.
+/// What this process alone knows about the object, and the limits it measures that by. A restart empties
+/// it, and that only makes waits longer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Memory {
+    /// The limits that the times below are measured against.
+    pub limits: Limits,
     /// How long ago this process first saw the object being deleted.
     pub deleting_for: Option<Duration>,
     /// A DELETE rested on a read that proved the link older than any late write (R7).

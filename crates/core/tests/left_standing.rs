@@ -97,7 +97,7 @@ fn a_refused_revocation_beside_a_link_that_works_leaves_it_ready() {
     let scenario = scenario.signalr_says(ConnectionState::Approved);
     let plan = scenario.decide();
     assert!(matches!(plan.action, Some(Action::Decide(_))), "{plan:?}");
-    let plan = conclude(&scenario.desired, plan, &Outcome::NotApplied(error(Failure::Forbidden)));
+    let plan = conclude(&scenario.desired, &Limits::REAL, plan, &Outcome::NotApplied(error(Failure::Forbidden)));
     assert_eq!((reason(&plan), plan.again), (Reason::Approved, Again::After(Limits::REAL.second_look)));
     assert!(plan.alarm.unwrap().contains("did not succeed"));
 }

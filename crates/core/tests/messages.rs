@@ -293,7 +293,7 @@ fn all_messages_are_as_they_were_read_and_every_reason_is_reached() {
         all.push('\n');
     }
     for (name, scenario, outcome) in refusals() {
-        let plan = conclude(&scenario.desired, scenario.decide(), &outcome);
+        let plan = conclude(&scenario.desired, &scenario.observed.memory.limits, scenario.decide(), &outcome);
         all.push_str(&line(name, plan, &mut reasons));
         all.push('\n');
     }

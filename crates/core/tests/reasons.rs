@@ -15,7 +15,7 @@ use signalr_private_link_core::desired::{AdoptionPolicy, Approver, DeletionPolic
 use signalr_private_link_core::failure::{Failure, Level};
 use signalr_private_link_core::observed::{FailedOperation, LateWrite, Reading, Rival};
 use signalr_private_link_core::report::{Fact, Ready, Truth};
-use signalr_private_link_core::{Again, Outcome, Reason, conclude};
+use signalr_private_link_core::{Again, Limits, Outcome, Reason, conclude};
 
 use world::{Scenario, UID, approved_by_us, error};
 
@@ -71,7 +71,7 @@ fn a_request_is_believed_only_when_two_lists_show_it_alone() {
     expect(&Scenario::new().no_request(), Reason::WaitingForConnection, "none");
     let first = Scenario::new();
     expect(&first, Reason::WaitingForConnection, "none");
-    assert_eq!(first.decide().again, Again::After(first.desired.limits.second_look));
+    assert_eq!(first.decide().again, Again::After(Limits::REAL.second_look));
     expect(&Scenario::new().seen_before(29), Reason::WaitingForConnection, "none");
     expect(&Scenario::new().seen_before(30), Reason::PendingApproval, "none");
     expect(&Scenario::new().seen_before(30).copies(1), Reason::ApprovalAmbiguous, "none");
@@ -396,7 +396,7 @@ fn a_stuck_sibling_is_named_and_does_not_stop_a_creation_for_ever() {
     held.observed.memory.others_running_for = Duration::from_secs(30 * 60);
     expect(&held, Reason::Creating, "put_link");
     let refused = Outcome::NotApplied(error(Failure::Busy(None)));
-    let told = conclude(&held.desired, held.decide(), &refused).report.unwrap();
+    let told = conclude(&held.desired, &Limits::REAL, held.decide(), &refused).report.unwrap();
     assert_eq!(told.reason, Reason::OperationTimedOut);
     assert!(told.message.contains("the link other of contoso-signalr"), "{}", told.message);
 }
@@ -564,7 +564,7 @@ fn failures_have_a_reason_each() {
 fn the_outcome_of_a_write_is_told() {
     let scenario = Scenario::new().without_link();
     let said = |outcome: &Outcome| {
-        let plan = conclude(&scenario.desired, scenario.decide(), outcome);
+        let plan = conclude(&scenario.desired, &Limits::REAL, scenario.decide(), outcome);
         plan.report.map(|r| r.reason)
     };
     for (failure, reason) in [
@@ -587,7 +587,7 @@ fn the_outcome_of_a_write_is_told() {
 fn a_connection_that_has_gone_before_the_approval_is_no_word_about_the_vault() {
     let scenario = Scenario::new().automatic().seen_before(30).recorded();
     let gone = Outcome::NotApplied(error(Failure::NotFound(Level::Resource)));
-    let plan = conclude(&scenario.desired, scenario.decide(), &gone);
+    let plan = conclude(&scenario.desired, &Limits::REAL, scenario.decide(), &gone);
     assert_eq!(plan.report.map(|report| report.reason), Some(Reason::WaitingForConnection));
 }
 

@@ -117,7 +117,7 @@ pub fn confirms(link: &Link, uid: &str, nonce: &Nonce) -> bool {
 /// Whether some policy could make an approval of ours one that must not stand: the shortest `confirmWithin` counts.
 #[must_use]
 pub fn may_be_overdue(desired: &Desired, link: SeenLink<'_>, vault: &Connections, memory: &Memory) -> bool {
-    let limit = desired.limits.confirm_within(LEAST_CONFIRM_WITHIN);
+    let limit = memory.limits.confirm_within(LEAST_CONFIRM_WITHIN);
     let watched = Watched { desired, link, vault, limit, memory };
     approved_by_us(&desired.object.uid, vault).any(|(connection, record)| watched.why(connection, &record).is_some())
 }
@@ -142,7 +142,7 @@ pub fn m7_overdue<'a>(
         }
         let policy = permissions.and_then(|permissions| policy_of(desired, connection, permissions));
         let within = policy.map_or(CONFIRM_WITHIN_WITHOUT_POLICY, |p| p.confirm_within);
-        let limit = desired.limits.confirm_within(within);
+        let limit = memory.limits.confirm_within(within);
         let watched = Watched { desired, link, vault, limit, memory };
         let why = watched.why(connection, &record)?;
         let revoke = permissions.is_some() || why.needs_no_policy();

@@ -25,6 +25,7 @@ mod twin;
 use crate::action::Decision;
 use crate::azure::{Connection, ConnectionState, Connections, Link, Provisioning};
 use crate::desired::Desired;
+use crate::limits::Limits;
 use crate::marker::{ApprovalRecord, Marker, Verdict};
 use crate::observed::{Memory, Permissions, Sighting};
 use crate::policy::Policy;
@@ -163,14 +164,14 @@ fn decided_by_somebody<'a>(link: &Link, vault: &'a Connections) -> Option<&'a Co
 }
 
 /// M5, first half: whether this only match was the only match in a list at least
-/// [`second_look`](crate::desired::Limits::second_look) ago.
+/// [`second_look`](crate::Limits::second_look) ago.
 #[must_use]
-pub fn m5_seen_twice(desired: &Desired, link: &Link, connection: &Connection, sighting: Option<&Sighting>) -> bool {
+pub fn m5_seen_twice(limits: &Limits, link: &Link, connection: &Connection, sighting: Option<&Sighting>) -> bool {
     sighting.is_some_and(|first| {
         first.connection == connection.id
             && first.endpoint == connection.endpoint
             && first.message == link.message
-            && first.age >= desired.limits.second_look
+            && first.age >= limits.second_look
     })
 }
 

@@ -57,8 +57,8 @@ fn create(d: &Desired, o: &Observed, links: &Links) -> Needs<Plan> {
     if let Err(error) = o.connections.or_read(Read::Connections)?
         && error.failure.proves_absence()
     {
-        let plan = match unproven_absence(d, o.memory.vault_absent_for) {
-            Some(left) => doubted(d, error, left),
+        let plan = match unproven_absence(d, o, o.memory.vault_absent_for) {
+            Some(left) => doubted(o, error, left),
             None => failed(d, error, Service::KeyVault),
         };
         return Ok(plan.map_report(|report| report.without_link().not_ready()));
@@ -83,7 +83,7 @@ fn create(d: &Desired, o: &Observed, links: &Links) -> Needs<Plan> {
             d.link.signalr().name()
         );
         let report = Report::new(Reason::Creating, &message).without_link();
-        let again = Again::After(late.left.min(d.limits.second_look));
+        let again = Again::After(late.left.min(o.memory.limits.second_look));
         return Ok(unless_told(d, o, Plan::say(report)).again(again));
     }
     if !d.finalizer {
@@ -103,18 +103,18 @@ fn create(d: &Desired, o: &Observed, links: &Links) -> Needs<Plan> {
 fn not_visible_yet(d: &Desired, o: &Observed) -> Option<Plan> {
     let name = d.link.name();
     if let Some(failure) = o.memory.failed_operation.as_ref().filter(|failure| failure.kind == OperationKind::Put) {
-        let again = rests(d, failure.count, failure.ago)?;
+        let again = rests(&o.memory.limits, failure.count, failure.ago)?;
         let message = format!(
             "Azure could not create the link {name}, and left nothing of it. {} The operator tries again at a slow pace.",
             sentence(&failure.words)
         );
         return Some(Plan::say(Report::new(Reason::OperationFailed, &message).without_link()).again(again));
     }
-    let left = Limits::left(d.limits.fence, o.memory.accepted_for?)?;
+    let left = Limits::left(o.memory.limits.fence, o.memory.accepted_for?)?;
     let message =
         format!("Azure has accepted the link {name} and does not show it on {} yet.", d.link.signalr().name());
     let report = Report::new(Reason::Creating, &message).without_link();
-    Some(Plan::say(report).again(Again::After(left.min(d.limits.second_look))))
+    Some(Plan::say(report).again(Again::After(left.min(o.memory.limits.second_look))))
 }
 
 /// That the outcome of this process's own write is not known was told when it was, and stays the

@@ -6,6 +6,7 @@ use crate::action::{Action, Outcome};
 use crate::annotation::RECREATE_ANNOTATION;
 use crate::desired::Desired;
 use crate::failure::{ArmError, Failure, Level};
+use crate::limits::Limits;
 use crate::marker::Verdict;
 use crate::message::{duration, sentence};
 use crate::reason::Reason;
@@ -14,7 +15,7 @@ use crate::report::{Ready, Report, Truth};
 /// The report of a pass whose action ended with `outcome`. What is not known is observed again
 /// in the next pass, never repeated.
 #[must_use]
-pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
+pub fn conclude(desired: &Desired, limits: &Limits, plan: Plan, outcome: &Outcome) -> Plan {
     let Some(action) = plan.action.clone() else {
         return plan;
     };
@@ -26,7 +27,7 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
         // Nothing was written; the next pass decides on what is there now.
         Outcome::Changed(_) => Plan { report: None, again: Again::AsReason, alarm: None, ..plan },
         Outcome::NotApplied(error) | Outcome::Unknown(error) if is_revocation(&action) => {
-            not_taken_back(desired, plan, action, error)
+            not_taken_back(desired, limits, plan, action, error)
         }
         Outcome::Unknown(error) if desired.deleting && matches!(action, Action::DeleteLink { .. }) => {
             let said = deletion::blocked(desired, error, says_blocked(&plan));
@@ -52,7 +53,7 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
                 Action::DeleteLink { .. } if desired.deleting => deletion::blocked(desired, error, says_blocked(&plan)),
                 Action::RemoveFinalizer { .. } => deletion::blocked(desired, error, says_blocked(&plan)),
                 Action::PutLink { beside: Some(other), .. } if matches!(error.failure, Failure::Busy(_)) => {
-                    Plan::say(held_up(desired, other, error))
+                    Plan::say(held_up(desired, limits, other, error))
                 }
                 // Azure may take no change of a link whose creation failed.
                 Action::PutLink { replaces: Some(_), .. } if error.failure == Failure::Invalid => {
@@ -75,11 +76,11 @@ pub fn conclude(desired: &Desired, plan: Plan, outcome: &Outcome) -> Plan {
 }
 
 /// Azure has been at work on another link for too long, and takes no change of this one.
-fn held_up(desired: &Desired, other: &str, error: &ArmError) -> Report {
+fn held_up(desired: &Desired, limits: &Limits, other: &str, error: &ArmError) -> Report {
     let message = format!(
         "Azure has been at work on the link {other} of {} for more than {}, and takes no other change: {} If it stays so, open a support case with Microsoft for that link.",
         desired.link.signalr().name(),
-        duration(desired.limits.operation),
+        duration(limits.operation),
         sentence(&error.to_string())
     );
     Report::new(Reason::OperationTimedOut, &message)
@@ -105,7 +106,7 @@ fn is_revocation(action: &Action) -> bool {
 }
 
 /// An approval that must not stand still does: that stays the news, and is tried again soon.
-fn not_taken_back(desired: &Desired, plan: Plan, action: Action, error: &ArmError) -> Plan {
+fn not_taken_back(desired: &Desired, limits: &Limits, plan: Plan, action: Action, error: &ArmError) -> Plan {
     let words = sentence(&error.to_string());
     let why = match &action {
         Action::Decide(decision) => decision.because.clone(),
@@ -114,12 +115,11 @@ fn not_taken_back(desired: &Desired, plan: Plan, action: Action, error: &ArmErro
     if plan.report.as_ref().is_some_and(|report| report.reason == Reason::Approved) {
         // An approval of an earlier incarnation: the link that is there now works all the same.
         let alarm = format!("{why} Taking the approval back did not succeed; the operator will retry. {words}");
-        return Plan { action: Some(action), again: Again::After(desired.limits.second_look), ..plan }
-            .with_alarm(alarm);
+        return Plan { action: Some(action), again: Again::After(limits.second_look), ..plan }.with_alarm(alarm);
     }
     let again = match Again::failed(error.failure) {
-        Again::AsReason => Again::After(desired.limits.second_look),
-        Again::AsReasonAfter(after) => Again::After(after.max(desired.limits.second_look)),
+        Again::AsReason => Again::After(limits.second_look),
+        Again::AsReasonAfter(after) => Again::After(after.max(limits.second_look)),
         again => again,
     };
     let said = if desired.deleting {

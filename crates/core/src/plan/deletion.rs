@@ -24,7 +24,7 @@ pub(super) fn plan(d: &Desired, o: &Observed) -> Needs<Plan> {
     if d.force_finalize || d.deletion == DeletionPolicy::Detach || d.management == ManagementPolicy::ObserveOnly {
         return leave(d, o);
     }
-    if let Some(kind) = is_operation_running(d, o)? {
+    if let Some(kind) = is_operation_running(o)? {
         return Ok(Plan::say(match kind {
             OperationKind::Delete => deleting(d),
             OperationKind::Put => still_creating(d),
@@ -65,9 +65,9 @@ enum Stop<'a> {
 impl Stop<'_> {
     fn told(self, d: &Desired, o: &Observed) -> Plan {
         match self {
-            Self::Failed(error) => blocked(d, error, overdue(d, o)),
+            Self::Failed(error) => blocked(d, error, overdue(o)),
             Self::Unproven(error, left) => {
-                doubted(d, error, left).map_report(|report| Report::new(Reason::Deleting, &report.message))
+                doubted(o, error, left).map_report(|report| Report::new(Reason::Deleting, &report.message))
             }
         }
     }
@@ -75,7 +75,7 @@ impl Stop<'_> {
     /// The same where it is the vault that could not be read.
     fn told_of_vault(self, d: &Desired, o: &Observed) -> Plan {
         match self {
-            Self::Failed(error) => blocked_by_vault(d, error, overdue(d, o)),
+            Self::Failed(error) => blocked_by_vault(d, error, overdue(o)),
             Self::Unproven(..) => self.told(d, o),
         }
     }
@@ -88,17 +88,18 @@ fn never_ends(d: &Desired, o: &Observed, link: &Link) -> Option<Report> {
         "Azure has reported {} for the link {} for more than {}. If it stays so, open a support case with Microsoft for {}.",
         link.provisioning.as_str(),
         d.link.name(),
-        duration(d.limits.operation),
+        duration(o.memory.limits.operation),
         d.link
     );
-    (link.provisioning.is_running() && o.memory.running_for >= d.limits.operation).then(|| blocked_by(d, &message))
+    (link.provisioning.is_running() && o.memory.running_for >= o.memory.limits.operation)
+        .then(|| blocked_by(d, &message))
 }
 
 /// The links; `None` when the SignalR or its resource group is gone.
 fn links<'a>(d: &Desired, o: &'a Observed) -> Needs<Result<Option<&'a Links>, Stop<'a>>> {
     Ok(match o.links.or_read(Read::Links)? {
         Ok(links) => Ok(Some(links)),
-        Err(error) if error.failure.proves_absence() => match unproven_absence(d, o.memory.signalr_absent_for) {
+        Err(error) if error.failure.proves_absence() => match unproven_absence(d, o, o.memory.signalr_absent_for) {
             Some(left) => Err(Stop::Unproven(error, left)),
             None => Ok(None),
         },
@@ -127,7 +128,7 @@ fn find_unconfirmed_approval<'a>(d: &Desired, o: &'a Observed, link: Option<&Lin
     let vault = match o.connections.or_read(Read::Connections)? {
         Ok(vault) => vault,
         Err(error) if error.failure.proves_absence() => {
-            let left = unproven_absence(d, o.memory.vault_absent_for);
+            let left = unproven_absence(d, o, o.memory.vault_absent_for);
             return Ok(left.map_or(OwnApproval::None, |left| unreadable(Stop::Unproven(error, left))));
         }
         Err(error) => return Ok(unreadable(Stop::Failed(error))),
@@ -179,7 +180,7 @@ fn leave(d: &Desired, o: &Observed) -> Needs<Plan> {
         OwnApproval::Unreadable(stop) => stop.told_of_vault(d, o),
         OwnApproval::None if d.force_finalize => release(None),
         OwnApproval::None if confirmed_or_never_approved(d, link) && o.late_write.is_none() => release(None),
-        OwnApproval::None => match fence(d, o) {
+        OwnApproval::None => match fence(o) {
             None => release(None),
             Some(wait) => {
                 let message = "The link is left alone; the finalizer is removed once no earlier request of the operator's can take effect any more.";
@@ -212,16 +213,16 @@ fn still_creating(d: &Desired) -> Report {
 
 /// R7: how long to wait although nothing of ours is there. A PUT or an approval that was decided
 /// before the deletion was seen may still land; so may a write whose outcome is not known.
-fn fence(d: &Desired, o: &Observed) -> Option<Duration> {
+fn fence(o: &Observed) -> Option<Duration> {
     let since_seen = o.memory.deleting_for.unwrap_or_default();
-    let earlier = if o.memory.fence_waived { None } else { Limits::left(d.limits.fence, since_seen) };
+    let earlier = if o.memory.fence_waived { None } else { Limits::left(o.memory.limits.fence, since_seen) };
     let late = o.late_write.map(|late| late.left);
     [earlier, late].into_iter().flatten().max()
 }
 
 /// The end of an object that has no link any more; a single GET has to say so too (R11).
 fn once_no_write_can_land(d: &Desired, o: &Observed, alarm: Option<String>) -> Plan {
-    let Some(wait) = fence(d, o) else {
+    let Some(wait) = fence(o) else {
         return Plan { alarm, ..Plan::step(Action::RemoveFinalizer { proven_by_get: true }, Again::Never) };
     };
     let message = format!(
@@ -255,28 +256,28 @@ fn delete(d: &Desired, o: &Observed, links: &Links, link: &Link) -> Plan {
         .and_then(|(date, created)| Duration::try_from(date.duration_since(created)).ok());
     let waives_fence = link.provisioning == Provisioning::Succeeded
         && confirmed_or_never_approved(d, Some(link))
-        && o.memory.deleting_for.is_some_and(|seen| seen >= d.limits.fence_read)
-        && age.is_some_and(|age| age >= d.limits.fence);
+        && o.memory.deleting_for.is_some_and(|seen| seen >= o.memory.limits.fence_read)
+        && age.is_some_and(|age| age >= o.memory.limits.fence);
     let action = Action::DeleteLink { message: link.message.clone(), waives_fence };
     let report = endless.unwrap_or_else(|| {
-        if !overdue(d, o) {
+        if !overdue(o) {
             return deleting(d);
         }
-        let limit = duration(d.limits.operation);
+        let limit = duration(o.memory.limits.operation);
         blocked_by(d, &format!("Azure has not deleted the link {} for more than {limit}.", d.link.name()))
     });
     Plan::act(action, report.with_link(link))
 }
 
 /// Whether the deletion has been waiting for longer than any operation of Azure's may take.
-fn overdue(d: &Desired, o: &Observed) -> bool {
-    o.memory.deleting_for.is_some_and(|waited| waited >= d.limits.operation)
+fn overdue(o: &Observed) -> bool {
+    o.memory.deleting_for.is_some_and(|waited| waited >= o.memory.limits.operation)
 }
 
 /// What is said of a link that is still there although Azure has ended its deletion, well or not.
 /// It rests before it is deleted once more: an operation each pass would only keep SignalR busy.
 pub(super) fn lingers(d: &Desired, o: &Observed, link: &Link) -> Option<Plan> {
-    let left = Limits::left(d.limits.failed_rest, o.memory.deleted_for?)?;
+    let left = Limits::left(o.memory.limits.failed_rest, o.memory.deleted_for?)?;
     let name = d.link.name();
     let failure = o.memory.failed_operation.as_ref().filter(|failure| failure.kind == OperationKind::Delete);
     let failed = failure.map(|failure| sentence(&failure.words));
@@ -290,10 +291,10 @@ pub(super) fn lingers(d: &Desired, o: &Observed, link: &Link) -> Option<Plan> {
             let message = format!(
                 "Azure has ended the deletion of the link {name}, and the link is still there; it is deleted once more if it stays."
             );
-            if d.deleting && overdue(d, o) { blocked_by(d, &message) } else { Report::new(Reason::Deleting, &message) }
+            if d.deleting && overdue(o) { blocked_by(d, &message) } else { Report::new(Reason::Deleting, &message) }
         }
     };
-    Some(Plan::say(report.with_link(link)).again(Again::After(left.min(d.limits.second_look))))
+    Some(Plan::say(report.with_link(link)).again(Again::After(left.min(o.memory.limits.second_look))))
 }
 
 /// Why the deletion does not go on, and the way out. What goes by is no obstacle, unless it has lasted for

@@ -23,7 +23,7 @@ use crate::reason::Reason;
 use crate::report::{Ready, Report, Truth};
 
 pub(super) fn plan(d: &Desired, o: &Observed, now: Timestamp) -> Needs<Plan> {
-    if let Some(kind) = is_operation_running(d, o)? {
+    if let Some(kind) = is_operation_running(o)? {
         return unconfirmed::watched(d, o, SeenLink::Unknown, || Ok(Plan::say(in_progress(d, kind))));
     }
     let links = match o.links.or_read(Read::Links)? {
@@ -39,8 +39,8 @@ pub(super) fn plan(d: &Desired, o: &Observed, now: Timestamp) -> Needs<Plan> {
 /// The links cannot be read: the SignalR may be gone. What the operator approved is watched all the same.
 fn unreadable(d: &Desired, o: &Observed, error: &ArmError) -> Needs<Plan> {
     let gone = error.failure.proves_absence();
-    if gone && let Some(left) = unproven_absence(d, o.memory.signalr_absent_for) {
-        return unconfirmed::watched(d, o, SeenLink::Unknown, || Ok(doubted(d, error, left)));
+    if gone && let Some(left) = unproven_absence(d, o, o.memory.signalr_absent_for) {
+        return unconfirmed::watched(d, o, SeenLink::Unknown, || Ok(doubted(o, error, left)));
     }
     let link = if gone { SeenLink::Absent } else { SeenLink::Unknown };
     unconfirmed::watched(d, o, link, || {
@@ -97,13 +97,13 @@ fn by_state(case: &OwnLink<'_>) -> Needs<Plan> {
     let OwnLink { d, o, link, .. } = *case;
     match &link.provisioning {
         Provisioning::Deleting | Provisioning::InProgress(_) => {
-            if o.memory.running_for < d.limits.operation {
+            if o.memory.running_for < o.memory.limits.operation {
                 return Ok(Plan::say(working(d, link).with_link(link)));
             }
             let message = format!(
                 "ARM has reported {} for more than {}; the operator goes on watching. If it stays so, open a support case with Microsoft for {}.",
                 link.provisioning.as_str(),
-                duration(d.limits.operation),
+                duration(o.memory.limits.operation),
                 d.link
             );
             Ok(Plan::say(Report::new(Reason::OperationTimedOut, &message).with_link(link)))
@@ -155,7 +155,7 @@ fn operation_failed(case: &OwnLink<'_>) -> Plan {
     let Some(own) = own else {
         return Plan::say(report);
     };
-    if let Some(again) = rests(d, failure.map_or(1, |failure| failure.count), o.memory.failed_for) {
+    if let Some(again) = rests(&o.memory.limits, failure.map_or(1, |failure| failure.count), o.memory.failed_for) {
         return Plan::say(report).again(again);
     }
     if let Some(late) = o.late_write {

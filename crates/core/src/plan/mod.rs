@@ -150,7 +150,7 @@ impl OwnLink<'_> {
 
     /// Whether `approval.timeout` has passed since then.
     fn has_waited_since(&self, since: Option<Timestamp>) -> bool {
-        self.has_lasted(since, self.d.approval_timeout.mul_f64(self.d.limits.pace))
+        self.has_lasted(since, self.d.approval_timeout.mul_f64(self.o.memory.limits.pace))
     }
 }
 
@@ -176,8 +176,8 @@ fn withhold_writes_in_quarantine(observed: &Observed, plan: Plan) -> Plan {
 
 /// Whether the operation that is followed still runs. Its word is believed without a look at the link for
 /// some minutes only: the link itself has the last word.
-fn is_operation_running(d: &Desired, o: &Observed) -> Needs<Option<OperationKind>> {
-    let Some(kind) = o.operation_held.filter(|_| o.memory.running_for < d.limits.follow) else {
+fn is_operation_running(o: &Observed) -> Needs<Option<OperationKind>> {
+    let Some(kind) = o.operation_held.filter(|_| o.memory.running_for < o.memory.limits.follow) else {
         return Ok(None);
     };
     let running = matches!(o.operation.or_read(Read::Operation)?, Ok(Operation::Running));
@@ -199,16 +199,16 @@ fn in_progress(d: &Desired, kind: OperationKind) -> Report {
 
 /// R11: what ARM says of a parent is believed at once where nothing of this object's was ever in Azure, and
 /// else when two reads far enough apart have said so. Until then, how long to wait for the second.
-fn unproven_absence(d: &Desired, said_for: Option<Duration>) -> Option<Duration> {
-    let left = Limits::left(d.limits.absence, said_for.unwrap_or_default());
+fn unproven_absence(d: &Desired, o: &Observed, said_for: Option<Duration>) -> Option<Duration> {
+    let left = Limits::left(o.memory.limits.absence, said_for.unwrap_or_default());
     left.filter(|_| d.was_in_azure())
 }
 
 /// What is said while a parent's absence is not proven.
-fn doubted(d: &Desired, error: &ArmError, left: Duration) -> Plan {
+fn doubted(o: &Observed, error: &ArmError, left: Duration) -> Plan {
     let message = format!(
         "ARM says that something is not there which was there before; it is believed when two reads at least {} apart say so. {}",
-        duration(d.limits.absence),
+        duration(o.memory.limits.absence),
         sentence(&error.to_string())
     );
     Plan::say(Report::new(Reason::TransientError, &message)).again(Again::After(left))

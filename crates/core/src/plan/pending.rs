@@ -91,7 +91,7 @@ impl Request<'_> {
 fn single_request(case: &OwnLink<'_>, request: &Request<'_>) -> Needs<Plan> {
     let OwnLink { d, o, link, own, .. } = *case;
     let sighting = o.memory.sighting.as_ref();
-    let twice = approval::m5_seen_twice(d, link, request.connection, sighting);
+    let twice = approval::m5_seen_twice(&o.memory.limits, link, request.connection, sighting);
     let Some(own) = own else {
         return Ok(Plan::say(adopted(case)));
     };
@@ -99,7 +99,7 @@ fn single_request(case: &OwnLink<'_>, request: &Request<'_>) -> Needs<Plan> {
         return Ok(Plan::say(ambiguous(d, "The link's message was changed from outside.").with_link(link)));
     }
     if d.mode == ApprovalMode::Manual {
-        return Ok(if twice { ask_a_person(case, request, request_is_shown(d)) } else { look_twice(d, link) });
+        return Ok(if twice { ask_a_person(case, request, request_is_shown(d)) } else { look_twice(d, o, link) });
     }
     let permissions = match o.permissions.or_read(Read::Permissions)? {
         Ok(permissions) => permissions,
@@ -110,7 +110,7 @@ fn single_request(case: &OwnLink<'_>, request: &Request<'_>) -> Needs<Plan> {
         Err(denial) => return Ok(denied(case, request, twice, &denial)),
     };
     if !twice {
-        return Ok(look_twice(d, link));
+        return Ok(look_twice(d, o, link));
     }
     // The ids of what is approved are in status before the approval overwrites the request.
     let matched = Report::new(
@@ -175,13 +175,13 @@ fn waiting(d: &Desired, link: &Link) -> Report {
     Report::new(Reason::WaitingForConnection, &message).with_link(link)
 }
 
-fn look_twice(d: &Desired, link: &Link) -> Plan {
-    Plan::say(waiting(d, link)).again(Again::After(d.limits.second_look))
+fn look_twice(d: &Desired, o: &Observed, link: &Link) -> Plan {
+    Plan::say(waiting(d, link)).again(Again::After(o.memory.limits.second_look))
 }
 
 fn not_shown(case: &OwnLink<'_>, vault: &Connections) -> Plan {
-    let OwnLink { d, link, .. } = *case;
-    if !case.has_lasted(d.remembered.provisioned_since, d.limits.connection_missing) {
+    let OwnLink { d, o, link, .. } = *case;
+    if !case.has_lasted(d.remembered.provisioned_since, o.memory.limits.connection_missing) {
         return Plan::say(waiting(d, link));
     }
     if let Some(plan) = recreate(case) {
@@ -190,7 +190,7 @@ fn not_shown(case: &OwnLink<'_>, vault: &Connections) -> Plan {
     let count = vault.connections.len();
     let message = format!(
         "{} after SignalR reported Succeeded, on {} none of the {count} connection(s) carries this link's message; its owner may have removed the request. To send it once more, set the annotation {RECREATE_ANNOTATION} to a new value, or delete the link in Azure.",
-        duration(d.limits.connection_missing),
+        duration(o.memory.limits.connection_missing),
         d.vault.name()
     );
     // What status tells of the connection stays: if another one carries our message later, it is a copy (M5).
@@ -261,7 +261,7 @@ fn denied(case: &OwnLink<'_>, request: &Request<'_>, twice: bool, denial: &Denia
         report = report.with_connection(request.connection).with_approval(requested(d, o, request, None));
         return Plan::say(report);
     }
-    Plan::say(report).again(Again::After(d.limits.second_look))
+    Plan::say(report).again(Again::After(o.memory.limits.second_look))
 }
 
 /// The most copies that are named, so that the message stays within its limit.
@@ -306,9 +306,9 @@ fn ambiguous_again(case: &OwnLink<'_>, report: Report) -> Plan {
 fn unreadable(case: &OwnLink<'_>, error: &ArmError) -> Plan {
     let OwnLink { d, link, .. } = *case;
     if error.failure.proves_absence()
-        && let Some(left) = unproven_absence(d, case.o.memory.vault_absent_for)
+        && let Some(left) = unproven_absence(d, case.o, case.o.memory.vault_absent_for)
     {
-        return not_ready(doubted(d, error, left), link);
+        return not_ready(doubted(case.o, error, left), link);
     }
     let not_for_us =
         matches!(error.failure, Failure::Forbidden | Failure::Denied | Failure::Unauthorized | Failure::NotRegistered);

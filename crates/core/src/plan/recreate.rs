@@ -15,7 +15,7 @@ use crate::report::Report;
 /// longer than any honest operation is not waited for: Azure itself says 409 if it means it.
 pub(super) fn busy(d: &Desired, o: &Observed, links: &Links) -> Option<Plan> {
     let signalr = d.link.signalr().name().to_owned();
-    let other = links.running_beside(&d.link).filter(|_| o.memory.others_running_for < d.limits.operation);
+    let other = links.running_beside(&d.link).filter(|_| o.memory.others_running_for < o.memory.limits.operation);
     let message = match other {
         Some(other) => format!(
             "Azure is at work on another link of {signalr}, {} ({}); a SignalR takes one change at a time.",
@@ -32,7 +32,7 @@ pub(super) fn busy(d: &Desired, o: &Observed, links: &Links) -> Option<Plan> {
 
 /// The link of the same SignalR on which Azure has been at work for too long.
 pub(super) fn stuck_beside(d: &Desired, o: &Observed, links: &Links) -> Option<String> {
-    let stuck = links.running_beside(&d.link).filter(|_| o.memory.others_running_for >= d.limits.operation);
+    let stuck = links.running_beside(&d.link).filter(|_| o.memory.others_running_for >= o.memory.limits.operation);
     stuck.map(|link| link.name.clone())
 }
 
@@ -58,7 +58,7 @@ pub(super) fn recreate(case: &OwnLink<'_>) -> Option<Plan> {
 }
 
 /// How much longer a PUT rests after so many operations in a row that Azure ended badly.
-pub(super) fn rests(d: &Desired, count: u32, elapsed: std::time::Duration) -> Option<Again> {
-    let range = Range { from: d.limits.failed_rest, to: d.limits.operation };
+pub(super) fn rests(limits: &Limits, count: u32, elapsed: std::time::Duration) -> Option<Again> {
+    let range = Range { from: limits.failed_rest, to: limits.operation };
     Limits::left(backoff::delay(range, count.saturating_sub(1), 0.0), elapsed).map(Again::After)
 }

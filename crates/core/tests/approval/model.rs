@@ -236,7 +236,6 @@ impl World {
             sync_period: Duration::from_secs(600),
             recreate: None,
             remembered: Remembered::default(),
-            limits: Limits::REAL,
         };
         Self {
             now,
@@ -529,7 +528,7 @@ impl World {
         let moment = self.moment();
         let alone = self.process.alone;
         let (links, vault) = (&observed.links, &observed.connections);
-        self.process.learned.learn_connections(desired, links, vault, (moment, moment), self.now);
+        self.process.learned.learn_connections(desired, &Limits::REAL, links, vault, (moment, moment), self.now);
         observed.memory = self.process.learned.recall(&Limits::REAL, moment);
         match &observed.memory.sighting {
             Some(_) => self.process.alone &= self.process.first_alone,
@@ -593,7 +592,7 @@ impl World {
             (outcome, _) => outcome,
         };
         let changed = matches!(outcome, Outcome::Changed(_));
-        let concluded = conclude(&desired, plan, &outcome);
+        let concluded = conclude(&desired, &Limits::REAL, plan, &outcome);
         self.say(&desired, &concluded, Some(&outcome));
         (!changed).then_some(label)
     }

@@ -14,7 +14,7 @@ use signalr_private_link_core::observed::{Observed, Permissions, Read, Reading, 
 use signalr_private_link_core::policy::{OnUnconfirmed, Policy};
 use signalr_private_link_core::report::ConnectionFacts;
 use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, LinkId, SignalRId, VaultId};
-use signalr_private_link_core::{Limits, Next, Plan, plan};
+use signalr_private_link_core::{Next, Plan, plan};
 
 pub const UID: &str = "0d9c1f6e-4a52-4a0e-9a3f-1c2b3a4d5e6f";
 pub const SIGNALR: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/contoso/providers/Microsoft.SignalRService/signalR/contoso-signalr";
@@ -118,7 +118,6 @@ impl Scenario {
                 sync_period: Duration::from_secs(600),
                 recreate: None,
                 remembered: Remembered::default(),
-                limits: Limits::REAL,
             },
             observed: Observed::default(),
             answers: Observed {
