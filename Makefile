@@ -9,7 +9,7 @@ DEFINITIONS := crds deploy/common/crds charts/signalr-private-link-operator/file
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help demo test bench az generate check fmt clippy deny generated tools prerequisites
+.PHONY: help demo test bench az generate check fmt clippy deny advisories workflows generated tools prerequisites
 
 help: ## Lists the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ generate: tools ## Writes the definitions from the Rust types, and deploy/ from 
 	@tools/generate.sh target/debug/signalr-private-link-operator $(DEFINITIONS)
 	@tools/render.sh
 
-check: fmt clippy generated deny ## Runs the checks of CI beside the tests
+check: fmt clippy generated deny workflows ## Runs the checks of CI beside the tests
 
 fmt:
 	cargo fmt --all --check
@@ -60,6 +60,12 @@ generated: generate
 # Advisories need the network beyond the package registry, so they are not part of this.
 deny: $(CARGO_DENY)
 	$(CARGO_DENY) check --hide-inclusion-graph bans licenses sources
+
+advisories: $(CARGO_DENY) ## Holds Cargo.lock against the advisories of RustSec; needs GitHub
+	$(CARGO_DENY) check --hide-inclusion-graph advisories
+
+workflows: ## Checks the workflows of .github with actionlint (built once, cached)
+	@tools/lint.sh
 
 $(CARGO_DENY):
 	cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
