@@ -92,7 +92,7 @@ pub struct RunArgs {
     #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMES", value_parser = namespace)]
     pub watch_namespaces: Vec<String>,
     /// Elect a leader among several replicas.
-    #[arg(long, env = "LEADER_ELECT")]
+    #[arg(long, env = "LEADER_ELECT", value_parser = clap::builder::BoolishValueParser::new())]
     pub leader_elect: bool,
     /// The Lease that replicas elect a leader with, in the operator's own namespace. Replicas that share it work
     /// in turn, so two installations in one namespace need two.

@@ -106,4 +106,12 @@ ManagedIdentity
 {{- if and $pdb.enabled (not (kindIs "invalid" $pdb.minAvailable)) (not (kindIs "invalid" $pdb.maxUnavailable)) -}}
 {{- fail "podDisruptionBudget: give minAvailable or maxUnavailable, and set the other one to null" -}}
 {{- end -}}
+{{- /* What the chart gives as a flag may not be given twice: the operator would not start. */ -}}
+{{- $flags := dict "--leader-elect" "replicaCount" "--lease-name" "leaderElection.leaseName" "--metrics-address" "metrics.enabled and metrics.port" -}}
+{{- range $arg := .Values.extraArgs -}}
+{{- $flag := first (splitList "=" $arg) -}}
+{{- if hasKey $flags $flag -}}
+{{- fail (printf "extraArgs: the chart itself gives %s; use %s" $flag (get $flags $flag)) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
