@@ -39,6 +39,9 @@ pub struct Config {
     /// The subject that federated assertions have to have.
     #[arg(long, env = "AZURE_SIM_FEDERATED_SUBJECT")]
     pub federated_subject: Option<String>,
+    /// A file with the certificates that the application may sign assertions with, as PEM blocks; it is read each time.
+    #[arg(long, env = "AZURE_SIM_CLIENT_CERTIFICATE")]
+    pub client_certificate: Option<PathBuf>,
     /// How many seconds a token is valid.
     #[arg(long, env = "AZURE_SIM_TOKEN_LIFETIME", default_value_t = 3600)]
     pub token_lifetime: i64,
@@ -144,6 +147,11 @@ pub struct Quirks {
     #[arg(long, env = "AZURE_SIM_THROTTLE_RATE", default_value_t = 0)]
     #[serde(default)]
     pub throttle_rate: u32,
+    /// ARM's `Date` is so many seconds ahead of the simulator's own time, or behind it: as if the client's clock were
+    /// wrong.
+    #[arg(long, env = "AZURE_SIM_DATE_OFFSET_SECONDS", default_value_t = 0, allow_hyphen_values = true)]
+    #[serde(default)]
+    pub date_offset_seconds: i64,
     /// Items on a page of a list.
     #[arg(long, env = "AZURE_SIM_PAGE_SIZE", default_value_t = 100)]
     pub page_size: usize,

@@ -10,7 +10,7 @@ use crate::faults::Fault;
 use crate::reply::Reply;
 use crate::server::Call;
 use crate::sim::{Grant, Sim};
-use crate::world::{Connection, Link, Outcome, key};
+use crate::world::{Connection, Link, Lock, Outcome, key};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -109,6 +109,15 @@ struct SetOutcome {
     deletion: bool,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Registration {
+    subscription: String,
+    namespace: String,
+    /// `Registered`, `Registering`, `NotRegistered`, ….
+    registration_state: String,
+}
+
 type Answer = Result<Value, (u16, String)>;
 
 fn body<T: DeserializeOwned>(call: &Call) -> Result<T, (u16, String)> {
@@ -138,7 +147,9 @@ fn route(sim: &Sim, call: &Call) -> Answer {
         ("POST", "connections/reject") => decide(sim, call, "Rejected"),
         ("POST", "connections/remove" | "connections/repoint" | "strangers") => connections(sim, call, path),
         ("POST", "links" | "links/edit" | "links/delete" | "outcomes") => links(sim, call, path),
-        (_, "faults" | "timings" | "quirks" | "permissions" | "tokens" | "requests") => settings(sim, call, path),
+        (_, "faults" | "timings" | "quirks" | "permissions" | "locks" | "providers" | "tokens" | "requests") => {
+            settings(sim, call, path)
+        }
         _ => Err((404, format!("{} /{path} is not known; docs/azure-sim.md lists what is", call.method))),
     }
 }
@@ -329,6 +340,11 @@ fn settings(sim: &Sim, call: &Call, path: &str) -> Answer {
         ("PATCH", "timings") => state.world.timings = merged(&state.world.timings, call)?,
         ("PATCH", "quirks") => state.world.quirks = merged(&state.world.quirks, call)?,
         ("PUT", "permissions") => state.grants = body::<Option<Vec<Grant>>>(call)?,
+        ("PUT", "locks") => state.world.locks = body::<Vec<Lock>>(call)?,
+        ("PUT", "providers") => {
+            let Registration { subscription, namespace, registration_state } = body(call)?;
+            state.world.register(&subscription, &namespace, &registration_state);
+        }
         ("DELETE", "tokens") => state.tokens.clear(),
         ("DELETE", "requests") => state.requests.clear(),
         (method, _) => return Err((405, format!("{method} /{path} is not known"))),

@@ -3,15 +3,13 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::clock;
 use crate::reply::Reply;
 use crate::server::Call;
 use crate::sim::{Issued, Sim};
+use crate::{assertion, clock};
 
 /// Answers what belongs to the authority; `None` for ARM.
 pub fn handle(sim: &Sim, call: &Call) -> Option<Reply> {
@@ -26,7 +24,7 @@ pub fn handle(sim: &Sim, call: &Call) -> Option<Reply> {
     }
 }
 
-fn refuse(status: u16, error: &str, code: u32, text: &str) -> Reply {
+pub(crate) fn refuse(status: u16, error: &str, code: u32, text: &str) -> Reply {
     let (trace, correlation) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
     let timestamp = clock::now().strftime("%Y-%m-%d %H:%M:%SZ").to_string();
     // Entra's descriptions end in lines of their own: clients have to cope with the escapes.
@@ -68,7 +66,8 @@ fn token(sim: &Sim, tenant: &str, call: &Call) -> Reply {
         );
     }
     let refusal = if form.contains_key("client_assertion") {
-        assertion(sim, field("client_assertion")).err()
+        let endpoint = format!("{}/{tenant}/oauth2/v2.0/token", sim.endpoint);
+        assertion::check(sim, client, &endpoint, field("client_assertion")).err()
     } else if field("client_secret") == sim.config.client_secret {
         None
     } else {
@@ -130,54 +129,6 @@ fn access_token(sim: &Sim, client: &str, expires: Timestamp) -> String {
 /// What a token may be for.
 pub(crate) fn audiences(sim: &Sim) -> [&str; 3] {
     [sim.endpoint.as_str(), "https://management.azure.com", "https://management.core.windows.net"]
-}
-
-#[derive(Deserialize)]
-struct Claims {
-    #[serde(default)]
-    sub: String,
-    #[serde(default)]
-    exp: i64,
-}
-
-/// A federated assertion: signed by the configured key, for the configured subject, not expired.
-fn assertion(sim: &Sim, assertion: &str) -> Result<(), Reply> {
-    let invalid = |why: &str| {
-        refuse(
-            401,
-            "invalid_client",
-            700_211,
-            &format!("No matching federated identity record found for presented assertion: {why}."),
-        )
-    };
-    let claims = match &sim.issuer_key {
-        Some(pem) => {
-            let (algorithm, key) = match (DecodingKey::from_ec_pem(pem), DecodingKey::from_rsa_pem(pem)) {
-                (Ok(key), _) => (Algorithm::ES256, key),
-                (_, Ok(key)) => (Algorithm::RS256, key),
-                _ => return Err(invalid("the issuer's key cannot be used")),
-            };
-            let mut validation = Validation::new(algorithm);
-            validation.validate_aud = false;
-            validation.validate_exp = false;
-            validation.required_spec_claims.clear();
-            jsonwebtoken::decode::<Claims>(assertion, &key, &validation)
-                .map_err(|error| invalid(&error.to_string()))?
-                .claims
-        }
-        None => {
-            jsonwebtoken::dangerous::insecure_decode::<Claims>(assertion)
-                .map_err(|error| invalid(&error.to_string()))?
-                .claims
-        }
-    };
-    if claims.exp <= clock::now().as_second() {
-        return Err(refuse(401, "invalid_client", 700_024, "Client assertion is not within its valid time range."));
-    }
-    match &sim.config.federated_subject {
-        Some(subject) if *subject != claims.sub => Err(invalid(&format!("the subject is '{}'", claims.sub))),
-        _ => Ok(()),
-    }
 }
 
 fn configuration(sim: &Sim, tenant: &str) -> Reply {

@@ -14,6 +14,7 @@ pub mod server;
 pub mod world;
 
 mod arm;
+mod assertion;
 mod control;
 mod entra;
 mod in_process;

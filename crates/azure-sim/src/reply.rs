@@ -1,5 +1,6 @@
 //! An answer before it becomes HTTP.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// An answer of ARM, the token endpoint or the control endpoint.
@@ -8,6 +9,11 @@ pub struct Reply {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Option<Value>,
+}
+
+/// Time as the header `Date` has it.
+pub fn http_date(at: Timestamp) -> String {
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 impl Reply {

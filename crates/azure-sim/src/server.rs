@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::clock;
 use crate::config::Config;
 use crate::faults::{Effect, Fault, When};
-use crate::reply::Reply;
+use crate::reply::{Reply, http_date};
 use crate::sim::Sim;
 use crate::{arm, control, entra, identity, tls};
 
@@ -256,6 +256,8 @@ pub(crate) fn render(reply: Reply) -> Response<Bytes> {
     if reply.body.is_some() {
         builder = builder.header("content-type", "application/json; charset=utf-8");
     }
-    let date = clock::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    builder.header("date", date).body(body).unwrap_or_default()
+    if !reply.headers.iter().any(|(name, _)| *name == "date") {
+        builder = builder.header("date", http_date(clock::now()));
+    }
+    builder.body(body).unwrap_or_default()
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Azure, BUSY, SIGNALR, VAULT, link};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test(start_paused = true)]
 async fn a_link_is_created_approved_and_deleted() {
@@ -105,6 +105,84 @@ async fn tokens_versions_tiers_and_rights_are_checked() {
     let unknown = azure.call("GET", SIGNALR, None).await;
     assert_eq!((unknown.status, unknown.code()), (401, "InvalidAuthenticationToken"));
     assert!(unknown.header("www-authenticate").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_caller_is_told_what_it_may_do() {
+    let azure = Azure::start().await;
+    let permissions =
+        format!("{}{SIGNALR}/providers/Microsoft.Authorization/permissions?api-version=2022-04-01", azure.endpoint());
+    let all = azure.url("GET", &permissions, None).await;
+    assert_eq!((all.status, &all.body["value"][0]["actions"]), (200, &json!(["*"])));
+    let group = SIGNALR.split("/providers/").next().unwrap();
+    let grant = |actions: &str, scope: &str| json!({"actions": [actions], "scope": scope});
+    let grants = json!([grant("Microsoft.Authorization/*", group), grant("b", SIGNALR), grant("c", VAULT)]);
+    azure.control("PUT", "/permissions", grants).await;
+    let some = azure.url("GET", &permissions, None).await;
+    let actions: Vec<&Value> =
+        some.body["value"].as_array().unwrap().iter().map(|entry| &entry["actions"][0]).collect();
+    assert_eq!(actions, ["Microsoft.Authorization/*", "b"], "of what is granted at the scope and above it");
+    assert_eq!(azure.url("GET", &permissions.replace("2022-04-01", "2024-03-01"), None).await.status, 400);
+    azure.control("PUT", "/permissions", json!([grant("b", SIGNALR)])).await;
+    let denied = azure.url("GET", &permissions, None).await;
+    assert!(denied.body["error"]["message"].as_str().unwrap().contains("Microsoft.Authorization/permissions/read"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_told_at_its_scope_above_and_below_and_bars_writes() {
+    let azure = Azure::start().await;
+    azure.put_link("kv-pe").await;
+    azure.until(&link("kv-pe"), |a| a.body["properties"]["provisioningState"] == "Succeeded").await;
+    tokio::time::sleep(BUSY).await;
+    let group = SIGNALR.split("/providers/").next().unwrap();
+    let names = async |scope: &str| {
+        let url = format!("{}{scope}/providers/Microsoft.Authorization/locks?api-version=2016-09-01", azure.endpoint());
+        let answer = azure.url("GET", &url, None).await;
+        let locks = answer.body["value"].as_array().unwrap().clone();
+        locks.iter().map(|lock| lock["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(names(SIGNALR).await.is_empty());
+    let lock = |name: &str, scope: &str, level: &str| json!({"name": name, "scope": scope, "level": level});
+    let locks = json!([lock("group", group, "CanNotDelete"), lock("vault", VAULT, "ReadOnly")]);
+    azure.control("PUT", "/locks", locks).await;
+    assert_eq!(names(SIGNALR).await, ["group"]);
+    assert_eq!(names(VAULT).await, ["group", "vault"]);
+    assert_eq!(names(group).await, ["group", "vault"]);
+    let deletion = azure.call("DELETE", &link("kv-pe"), None).await;
+    assert_eq!((deletion.status, deletion.code()), (409, "ScopeLocked"));
+    assert_eq!(azure.put_link("other").await.status, 200, "which is no deletion");
+    azure.control("PUT", "/locks", json!([lock("signalr", SIGNALR, "ReadOnly")])).await;
+    assert_eq!(azure.put_link("third").await.code(), "ScopeLocked");
+    assert_eq!(azure.call("GET", &link("kv-pe"), None).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_is_not_registered_says_so_and_takes_no_writes() {
+    let azure = Azure::start().await;
+    let subscription = SIGNALR.split('/').nth(2).unwrap();
+    let state = async |namespace: &str| {
+        let url =
+            format!("{}/subscriptions/{subscription}/providers/{namespace}?api-version=2021-04-01", azure.endpoint());
+        azure.url("GET", &url, None).await
+    };
+    assert_eq!(state("microsoft.signalrservice").await.body["registrationState"], "Registered");
+    assert_eq!(state("Microsoft.Nothing").await.code(), "InvalidResourceNamespace");
+    let registration = json!({
+        "subscription": subscription, "namespace": "Microsoft.SignalRService", "registrationState": "NotRegistered",
+    });
+    azure.control("PUT", "/providers", registration).await;
+    assert_eq!(state("Microsoft.SignalRService").await.body["registrationState"], "NotRegistered");
+    assert_eq!(state("Microsoft.KeyVault").await.body["registrationState"], "Registered");
+    assert_eq!(azure.put_link("kv-pe").await.code(), "MissingSubscriptionRegistration");
+}
+
+#[tokio::test(start_paused = true)]
+async fn arm_s_date_may_be_another_one_than_the_client_s() {
+    let azure = Azure::start().await;
+    let date = async || azure.call("GET", SIGNALR, None).await.header("date").unwrap().to_owned();
+    assert_eq!(date().await, "Tue, 24 Nov 2026 00:00:00 GMT");
+    azure.control("PATCH", "/quirks", json!({"dateOffsetSeconds": -600})).await;
+    assert_eq!(date().await, "Mon, 23 Nov 2026 23:50:00 GMT");
 }
 
 #[tokio::test(start_paused = true)]

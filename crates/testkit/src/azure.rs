@@ -22,6 +22,16 @@ pub fn vault(name: &str) -> String {
     format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/contoso/providers/Microsoft.KeyVault/vaults/{name}")
 }
 
+/// A new certificate of an application and its RSA key, as PEM.
+///
+/// # Errors
+/// When the library cannot make one.
+pub fn client_certificate() -> anyhow::Result<(String, String)> {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256)?;
+    let certificate = rcgen::CertificateParams::new(Vec::new())?.self_signed(&key)?;
+    Ok((certificate.pem(), key.serialize_pem()))
+}
+
 /// A running simulator.
 pub struct Azure {
     server: Server,

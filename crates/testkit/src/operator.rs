@@ -80,15 +80,21 @@ impl<'a> Settings<'a> {
     /// # Errors
     /// When the log cannot be opened.
     pub fn command(&self) -> anyhow::Result<Command> {
+        Ok(self.subcommand("run"))
+    }
+
+    /// Another subcommand that takes the same settings.
+    #[must_use]
+    pub fn subcommand(&self, name: &str) -> Command {
         let mut command = Command::new(self.binary);
-        command.arg("run").args(&self.flags).env_clear();
+        command.arg(name).args(&self.flags).env_clear();
         for name in ["PATH", "HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }
         command.env("KUBECONFIG", &self.kubeconfig).envs(self.environment.iter().cloned()).stdin(Stdio::null());
-        Ok(command)
+        command
     }
 }
 

@@ -1,16 +1,17 @@
 //! Azure Resource Manager: authentication, permissions, and the way to the two providers.
 
+mod authorization;
 mod key_vault;
 mod operations;
 mod path;
 mod signalr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::clock;
-use crate::reply::Reply;
+use crate::reply::{Reply, http_date};
 use crate::server::Call;
 use crate::sim::{Grant, Sim};
 use crate::throttle::Kind;
@@ -52,6 +53,8 @@ const VAULT_VERSIONS: &[&str] = &[
     "2026-04-01-preview",
     "2026-05-15",
 ];
+const PERMISSION_VERSIONS: &[&str] = &["2015-07-01", "2018-07-01", "2022-04-01"];
+const LOCK_VERSIONS: &[&str] = &["2015-01-01", "2016-09-01", "2017-04-01", "2020-05-01"];
 
 /// Answers; with what the request was about and the actions that it needed, for the log.
 pub fn handle(sim: &Sim, call: &Call) -> (&'static str, Vec<String>, Reply) {
@@ -64,15 +67,15 @@ pub fn handle(sim: &Sim, call: &Call) -> (&'static str, Vec<String>, Reply) {
     let mut left = None;
     let reply =
         admit(sim, call, &path, &actions, &mut left).map_or_else(|refusal| *refusal, |()| dispatch(sim, call, &path));
-    (kind, actions, stamp(call, reply, left))
+    (kind, actions, date(sim, stamp(call, reply, left)))
 }
 
 /// The checks that ARM itself makes, in its order.
 fn admit(sim: &Sim, call: &Call, path: &Path, actions: &[String], left: &mut Option<u64>) -> Result<(), Box<Reply>> {
     let client = authenticate(sim, call)?;
     *left = throttle(sim, call, path, &client).inspect_err(|_| *left = Some(0))?;
-    let refusal =
-        actions.iter().find_map(|action| permit(sim, &client, action, call.path())).or_else(|| version(call, path));
+    let refusal = actions.iter().find_map(|action| permit(sim, &client, action, call.path()));
+    let refusal = refusal.or_else(|| version(call, path)).or_else(|| authorization::refusal(sim, call, path));
     refusal.map_or(Ok(()), |reply| Err(Box::new(reply)))
 }
 
@@ -159,7 +162,9 @@ fn version(call: &Call, path: &Path) -> Option<Reply> {
         ));
     };
     let (namespace, known) = match path.target {
-        Target::None => return None,
+        Target::None | Target::Provider(_) => return None,
+        Target::Permissions(_) => ("Microsoft.Authorization", PERMISSION_VERSIONS),
+        Target::Locks(_) => ("Microsoft.Authorization", LOCK_VERSIONS),
         Target::SignalR(..) => ("Microsoft.SignalRService", SIGNALR_VERSIONS),
         Target::Vault(..) => ("Microsoft.KeyVault", VAULT_VERSIONS),
     };
@@ -197,6 +202,9 @@ fn dispatch(sim: &Sim, call: &Call, path: &Path) -> Reply {
     match &path.target {
         Target::SignalR(target) => signalr::handle(sim, call, path, target),
         Target::Vault(target) => key_vault::handle(sim, call, path, target),
+        Target::Provider(namespace) => authorization::provider(sim, path, namespace),
+        Target::Permissions(scope) => authorization::permissions(sim, scope),
+        Target::Locks(scope) => authorization::locks(sim, scope),
         Target::None => Reply::gateway(404, "NotFound", "Not found."),
     }
 }
@@ -257,6 +265,17 @@ fn stamp(call: &Call, reply: Reply, left: Option<u64>) -> Reply {
         .with("x-ms-request-id", id.clone())
         .with("x-ms-correlation-request-id", id)
         .with(bucket, left.unwrap_or(199).to_string())
+}
+
+/// The answer with its `Date`, where that is another one than the simulator's own time.
+fn date(sim: &Sim, reply: Reply) -> Reply {
+    match sim.state().world.quirks.date_offset_seconds {
+        0 => reply,
+        offset => {
+            let shifted = clock::now().saturating_add(SignedDuration::from_secs(offset));
+            reply.with("date", http_date(shifted.unwrap_or_else(|_| clock::now())))
+        }
+    }
 }
 
 /// A page of a list, with a link to the next one.

@@ -5,6 +5,12 @@
 pub enum Target {
     SignalR(SignalR),
     Vault(Vault),
+    /// The registration of a subscription for this provider.
+    Provider(String),
+    /// What the caller may do at this scope.
+    Permissions(String),
+    /// The locks at this scope.
+    Locks(String),
     /// A subscription, a tenant, or nothing that is known here.
     None,
 }
@@ -55,7 +61,13 @@ impl Path {
             ["subscriptions", _, "providers", rest @ ..] => (String::new(), Some((rest, 3))),
             _ => (String::new(), None),
         };
-        let target = rest.map_or(Target::None, |(rest, offset)| target(rest, &|index| at(offset + index)));
+        let scope = |rest: &[&str]| format!("/{}", segments.get(..rest.len()).unwrap_or_default().join("/"));
+        let target = match lower.as_slice() {
+            [above @ .., "providers", "microsoft.authorization", "permissions"] => Target::Permissions(scope(above)),
+            [above @ .., "providers", "microsoft.authorization", "locks"] => Target::Locks(scope(above)),
+            ["subscriptions", _, "providers", _] => Target::Provider(at(3)),
+            _ => rest.map_or(Target::None, |(rest, offset)| target(rest, &|index| at(offset + index))),
+        };
         Self { subscription, group, target, segments }
     }
 }
@@ -111,6 +123,9 @@ impl Target {
                 Vault::Connections(_) => "connections",
                 Vault::Connection(..) => "connection",
             },
+            Self::Provider(_) => "provider",
+            Self::Permissions(_) => "permissions",
+            Self::Locks(_) => "locks",
             Self::None => "other",
         }
     }
@@ -137,6 +152,9 @@ impl Target {
             },
             Self::Vault(Vault::All | Vault::One(_)) => "Microsoft.KeyVault/vaults",
             Self::Vault(_) => "Microsoft.KeyVault/vaults/privateEndpointConnections",
+            Self::Provider(_) => "Microsoft.Resources/subscriptions/providers",
+            Self::Permissions(_) => "Microsoft.Authorization/permissions",
+            Self::Locks(_) => "Microsoft.Authorization/locks",
             Self::None => return Vec::new(),
         };
         let mut actions = vec![format!("{kind}/{verb}")];

@@ -40,7 +40,21 @@ impl World {
             endpoint_subscription: config.endpoint_subscription.clone(),
             outcomes: Default::default(),
             deletion_outcomes: Default::default(),
+            locks: Vec::new(),
+            registrations: Default::default(),
         }
+    }
+
+    /// Whether a subscription is registered for a provider, in ARM's word.
+    #[must_use]
+    pub fn registration(&self, subscription: &str, namespace: &str) -> String {
+        let state = self.registrations.get(&key(&format!("{subscription}/{namespace}")));
+        state.map_or("Registered", String::as_str).to_owned()
+    }
+
+    /// From now on a subscription is registered for a provider, or not: in ARM's word.
+    pub fn register(&mut self, subscription: &str, namespace: &str, state: &str) {
+        self.registrations.insert(key(&format!("{subscription}/{namespace}")), state.to_owned());
     }
 
     /// All SignalRs, by key of the id.

@@ -7,5 +7,7 @@ mod model;
 mod truth;
 
 pub use change::Refusal;
-pub use model::{Connection, Link, Opener, Operation, OperationKind, Outcome, Pending, SignalR, Vault, World, key};
+pub use model::{
+    Connection, Level, Link, Lock, Opener, Operation, OperationKind, Outcome, Pending, SignalR, Vault, World, key,
+};
 pub use truth::{Truth, Write};

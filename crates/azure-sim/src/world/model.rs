@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::truth::Truth;
 use crate::config::{Quirks, Timings};
@@ -35,6 +35,31 @@ pub struct World {
     pub outcomes: BTreeMap<String, Outcome>,
     /// The same for its deletions.
     pub deletion_outcomes: BTreeMap<String, Outcome>,
+    /// What may not be changed.
+    pub locks: Vec<Lock>,
+    /// Whether a subscription is registered for a provider, by key of both; registered, where nothing is said.
+    pub registrations: BTreeMap<String, String>,
+}
+
+/// A management lock.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    /// The id at and below which it holds.
+    pub scope: String,
+    /// Its name.
+    pub name: String,
+    /// What it bars.
+    pub level: Level,
+}
+
+/// What a lock bars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Level {
+    /// Deletions.
+    CanNotDelete,
+    /// Every write.
+    ReadOnly,
 }
 
 /// When something may happen by itself to a SignalR or a vault, by key of its id: so that time goes by for those only.
