@@ -7,9 +7,11 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/signalr-private-link-operator
 # One source, the Rust types; a copy where kustomize and helm each look for it.
 DEFINITIONS := crds deploy/common/crds charts/signalr-private-link-operator/files/crds
 CARGO_DENY_VERSION := 0.20.2
+IMAGE := signalr-private-link-operator:$(shell sed -n '/^\[workspace\.package\]/,/^$$/s/^version = "\(.*\)"$$/\1/p' Cargo.toml)
+IMAGE_ROOT := target/image/root
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help demo test bench az generate check fmt clippy deny advisories workflows generated tools prerequisites
+.PHONY: help demo install-local test image image-root bench az generate check fmt clippy deny advisories workflows generated tools prerequisites
 
 help: ## Lists the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,18 +19,32 @@ help: ## Lists the targets
 prerequisites:
 	@tools/prerequisites.sh
 
-tools: prerequisites ## Builds etcd, kube-apiserver, kubectl and helm (once, cached)
+tools: prerequisites ## Builds etcd, kube-apiserver, kubectl, helm 4 and helm 3 (once, cached)
 	@tools/build.sh --with-helm >/dev/null
+	@tools/helm3.sh >/dev/null
 
 demo: prerequisites ## Shows the whole story in the terminal; KEEP=1 leaves it running
 	@tools/build.sh >/dev/null
 	cargo build --locked --workspace --bins
 	@KEEP=$(KEEP) target/debug/demo
 
-test: tools ## Runs all tests
+test: tools image-root ## Runs all tests
 	@mkdir -p target
-	cargo test --locked --workspace 2>&1 | tee target/test.log
+	IMAGE_ROOT=$(CURDIR)/$(IMAGE_ROOT) cargo test --locked --workspace 2>&1 | tee target/test.log
 	@tools/summary.sh target/test.log
+
+install-local: tools ## Installs the chart into a real API server, with azure-sim as Azure; stays until Ctrl-C
+	cargo build --locked --workspace --bins
+	@ONCE=$(ONCE) target/debug/install_local
+
+# What the image consists of; the tests run it in an empty chroot.
+image-root: prerequisites
+	@tools/image.sh $(IMAGE_ROOT)
+
+image: ## Builds the image with docker, podman or buildah; IMAGE=REGISTRY/NAME:TAG
+	@tool=$$(command -v docker || command -v podman || command -v buildah) \
+	    || { echo "error: building the image takes docker, podman or buildah; the binary alone: tools/image.sh DIRECTORY" >&2; exit 1; }; \
+	"$$tool" build --tag "$(IMAGE)" .
 
 bench: prerequisites ## Measures (release build); LINKS=10000 PARENTS=1000 NAMESPACES=10, TABLES="one fleet"
 	@tools/build.sh >/dev/null
