@@ -2,8 +2,7 @@
 # Checks the workflows: with the pinned actionlint, which is built once, and for actions that no commit pins.
 # usage: lint.sh [WORKFLOW...]
 #
-# actionlint has a module of its own, so that a new one does not build kube-apiserver again. The cache is keyed like that of
-# build.sh, by go.mod and go.sum.
+# actionlint has a module of its own, so that a new one does not build kube-apiserver again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,23 +15,11 @@ if [ $# -eq 0 ]; then
 fi
 [ $# -gt 0 ] || die "there is no workflow in .github/workflows"
 
-key=$(cat tools/lint/go.mod tools/lint/go.sum | python3 -c 'import sys,hashlib; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])')
-cache="${XDG_CACHE_HOME:-$HOME/.cache}/signalr-private-link-operator/lint/$key"
-if [ ! -x "$cache/actionlint" ]; then
-    command -v go >/dev/null || die "Go is needed to build actionlint; install Go 1.26 or newer (https://go.dev/doc/install)"
-    say "building actionlint (once; cached in $cache)"
-    begun=$SECONDS
-    mkdir -p "$cache"
-    # Into a private name first: an interrupted build must not leave half a binary.
-    CGO_ENABLED=0 go build -C tools/lint -trimpath -ldflags "-s -w" -o "$cache/.actionlint.$$" github.com/rhysd/actionlint/cmd/actionlint \
-        || die "could not build actionlint; see the compiler's words above"
-    mv "$cache/.actionlint.$$" "$cache/actionlint"
-    say "built actionlint in $((SECONDS - begun)) s"
-fi
+actionlint=$(tools/go-tool.sh tools/lint actionlint github.com/rhysd/actionlint/cmd/actionlint)
 
 failed=0
 # Without shellcheck and pyflakes, which are on some machines only: everywhere the same is checked.
-"$cache/actionlint" -shellcheck= -pyflakes= "$@" || failed=1
+"$actionlint" -shellcheck= -pyflakes= "$@" || failed=1
 # A tag can be moved to other code, a commit cannot. The comment is what people and Dependabot read.
 loose=$(grep -nHE '^[[:space:]]*(-[[:space:]]+)?uses:' "$@" | grep -vE 'uses: (\./[^[:space:]]+|[^[:space:]@]+@[0-9a-f]{40} # v[0-9][0-9.]*)$' || true)
 if [ -n "$loose" ]; then

@@ -9,7 +9,7 @@ for values in deploy/*/values.yaml deploy/overlays/*/values.yaml; do
     {
         echo "# Made of the chart and $values by \`make generate\`."
         # Whoever applies this does not use Helm.
-        "$helm" template "$name" "charts/$name" --namespace "$name" --values "$values" --set crds.enabled=false \
+        "$helm" template "$name" "charts/$name" --namespace "$name" --values "$values" --set crds.enabled=false --skip-tests \
             | grep -vE '^# Source: |helm\.sh/chart: |app\.kubernetes\.io/managed-by: Helm'
     } >"$directory/operator.yaml"
 done

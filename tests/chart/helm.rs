@@ -24,7 +24,11 @@ pub fn parse(text: &str) -> Vec<Value> {
 
 /// Helm without the settings of whoever runs the test.
 pub fn command() -> Command {
-    let mut command = Command::new(tools::helm().unwrap());
+    alone(tools::helm().unwrap())
+}
+
+fn alone(helm: PathBuf) -> Command {
+    let mut command = Command::new(helm);
     command.env_clear().env("HOME", std::env::temp_dir()).stdin(Stdio::null());
     command
 }
@@ -38,8 +42,17 @@ pub fn output(command: &mut Command) -> Result<String, String> {
 
 /// The chart rendered with these values, as the release `test` in the namespace `operators`.
 pub fn render(values: &Value) -> Result<String, String> {
+    render_by(command(), values)
+}
+
+/// The same by Helm 3.
+pub fn render_by_3(values: &Value) -> Result<String, String> {
+    render_by(alone(tools::helm3().unwrap()), values)
+}
+
+fn render_by(mut helm: Command, values: &Value) -> Result<String, String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), values.to_string()).unwrap();
     let arguments = ["template", "test", "--namespace", "operators", "--values"];
-    output(command().args(arguments).arg(file.path()).arg(chart()))
+    output(helm.args(arguments).arg(file.path()).arg(chart()))
 }

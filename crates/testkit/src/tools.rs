@@ -1,4 +1,4 @@
-//! Where etcd, kube-apiserver, kubectl and helm are: built once by `tools/build.sh`.
+//! Where etcd, kube-apiserver, kubectl and helm are: built once by the scripts in `tools`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ pub fn root() -> PathBuf {
 /// When they cannot be built; the script tells why.
 pub fn directory() -> anyhow::Result<&'static Path> {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    built(&DIRECTORY, &[])
+    built(&DIRECTORY, "build.sh", &[])
 }
 
 /// Helm, built first where it is missing.
@@ -28,20 +28,30 @@ pub fn directory() -> anyhow::Result<&'static Path> {
 /// When it cannot be built; the script tells why.
 pub fn helm() -> anyhow::Result<PathBuf> {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    Ok(built(&DIRECTORY, &["--with-helm"])?.join("helm"))
+    Ok(built(&DIRECTORY, "build.sh", &["--with-helm"])?.join("helm"))
 }
 
-fn built(directory: &'static OnceLock<PathBuf>, arguments: &[&str]) -> anyhow::Result<&'static Path> {
-    if let Some(directory) = directory.get() {
-        return Ok(directory);
+/// Helm 3, which Argo CD and many people still run, built first where it is missing.
+///
+/// # Errors
+/// When it cannot be built; the script tells why.
+pub fn helm3() -> anyhow::Result<PathBuf> {
+    static HELM: OnceLock<PathBuf> = OnceLock::new();
+    Ok(built(&HELM, "helm3.sh", &[])?.to_owned())
+}
+
+/// What a script of `tools` built, by the path that it prints.
+fn built(place: &'static OnceLock<PathBuf>, script: &str, arguments: &[&str]) -> anyhow::Result<&'static Path> {
+    if let Some(place) = place.get() {
+        return Ok(place);
     }
-    let script = root().join("tools/build.sh");
-    let built = Command::new(&script)
+    let built = Command::new(root().join("tools").join(script))
         .args(arguments)
+        .current_dir(root())
         .stderr(Stdio::inherit())
         .output()
-        .with_context(|| format!("{} cannot be run", script.display()))?;
-    anyhow::ensure!(built.status.success(), "tools/build.sh failed; its words are above");
-    let text = String::from_utf8(built.stdout).context("tools/build.sh printed no path")?;
-    Ok(directory.get_or_init(|| PathBuf::from(text.trim())))
+        .with_context(|| format!("tools/{script} cannot be run"))?;
+    anyhow::ensure!(built.status.success(), "tools/{script} failed; its words are above");
+    let text = String::from_utf8(built.stdout).with_context(|| format!("tools/{script} printed no path"))?;
+    Ok(place.get_or_init(|| PathBuf::from(text.trim())))
 }
