@@ -2,11 +2,13 @@
 //! value and what is accepted.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use reqwest::Url;
+use signalr_private_link_core::resource_id::{SignalRId, VaultId};
 
 use crate::azure::{ApiVersions, Cloud, CloudSettings, CredentialKind, KEY_VAULT_API_VERSION, SIGNALR_API_VERSION};
 use crate::controller::NAME;
@@ -45,6 +47,10 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Prints the CustomResourceDefinitions as YAML.
     Crds,
+    /// Examines what the operator needs, in the cluster and in Azure, and tells what is wrong and the way out.
+    ///
+    /// It changes nothing. The exit code is 1 where something failed, and 2 where the settings cannot be used.
+    Doctor(Box<DoctorArgs>),
 }
 
 /// How logs are written.
@@ -74,14 +80,18 @@ pub struct RunArgs {
     /// Roots trusted for ARM and the authority, besides the system's.
     #[arg(long, env = "AZURE_CA_FILE", value_name = "PEM")]
     pub ca_file: Option<PathBuf>,
-    /// Where tokens come from; auto takes the first of workload identity, client secret and
-    /// managed identity that the environment holds.
+    /// Where tokens come from; auto takes the first of workload identity, client certificate, client
+    /// secret and managed identity that the environment holds.
     #[arg(long, env = "AZURE_CREDENTIAL", value_enum, ignore_case = true, default_value = "auto")]
     pub credential: CredentialKind,
     /// A file that holds the client secret, in place of the variable AZURE_CLIENT_SECRET; it is read again for each
     /// token, so a secret can be replaced while the operator runs.
     #[arg(long, env = "AZURE_CLIENT_SECRET_FILE", value_name = "FILE")]
     pub client_secret_file: Option<PathBuf>,
+    /// A file that holds the client certificate and its RSA key without a password, as PEM blocks; it is read again for
+    /// each token.
+    #[arg(long, env = "AZURE_CLIENT_CERTIFICATE_PATH", value_name = "FILE")]
+    pub client_certificate_file: Option<PathBuf>,
     /// The API version of Microsoft.SignalRService, for a cloud that lags behind.
     #[arg(long, env = "SIGNALR_API_VERSION", value_name = "VERSION", default_value = SIGNALR_API_VERSION, value_parser = api_version)]
     pub signalr_api_version: String,
@@ -115,6 +125,50 @@ pub struct RunArgs {
     /// info,signalr_private_link_operator=debug.
     #[arg(long, env = "LOG_LEVEL", default_value = "info", value_parser = log_level)]
     pub log_level: String,
+}
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    Text,
+    /// For machines, one document.
+    Json,
+}
+
+/// The flags of `doctor`: those of `run`, and what is looked at beside.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The settings that are examined.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// A link object whose SignalR and key vault are examined too; it can be given several times.
+    #[arg(long = "link", value_name = "NAMESPACE/NAME", value_parser = link)]
+    pub links: Vec<LinkName>,
+    /// The resource id of a SignalR that is examined too.
+    #[arg(long, value_name = "ID", value_parser = SignalRId::parse)]
+    pub signalr: Option<SignalRId>,
+    /// The resource id of a key vault that is examined too.
+    #[arg(long, value_name = "ID", value_parser = VaultId::parse)]
+    pub key_vault: Option<VaultId>,
+    /// How findings are printed.
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: OutputFormat,
+}
+
+/// A link object, by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name there.
+    pub name: String,
+}
+
+impl fmt::Display for LinkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
 }
 
 /// An address to listen at, or none.
@@ -172,6 +226,15 @@ fn lease(text: &str) -> Result<String, String> {
     name(text, 253, &['-', '.'], "expected the name of a Lease: lower-case letters, digits, dashes and dots")
 }
 
+fn link(text: &str) -> Result<LinkName, String> {
+    match text.split_once('/') {
+        Some((place, object)) if namespace(place).is_ok() && lease(object).is_ok() => {
+            Ok(LinkName { namespace: place.to_owned(), name: object.to_owned() })
+        }
+        _ => Err("expected NAMESPACE/NAME of a link object, as kubectl get spl -A shows them".to_owned()),
+    }
+}
+
 fn log_level(text: &str) -> Result<String, String> {
     text.parse::<tracing_subscriber::filter::Targets>()
         .map(|_| text.to_owned())
@@ -223,6 +286,7 @@ impl RunArgs {
             authority: self.authority_host.clone().unwrap_or(authority),
             ca_file: self.ca_file.clone(),
             client_secret_file: self.client_secret_file.clone(),
+            client_certificate_file: self.client_certificate_file.clone(),
             credential: self.credential,
         })
     }
@@ -237,7 +301,7 @@ mod tests {
         let cli = Cli::try_parse_from(line).map_err(|error| error.to_string())?;
         match cli.command {
             Command::Run(args) => args.cloud_settings(),
-            Command::Crds => Err("not run".into()),
+            Command::Crds | Command::Doctor(_) => Err("not run".into()),
         }
     }
 
@@ -287,7 +351,24 @@ mod tests {
         };
         assert_eq!(named(&Cli::definition(|_| Some(OsString::new()))), 0);
         assert_eq!(named(&Cli::definition(|_| None)), all.len());
-        assert_eq!(named(&Cli::definition(|name| Some(if name == "PACE" { "" } else { "1" }.into()))), all.len() - 1);
+        let paces = all.iter().filter(|name| *name == "PACE").count();
+        let without_pace = Cli::definition(|name| Some(if name == "PACE" { "" } else { "1" }.into()));
+        assert_eq!(named(&without_pace), all.len() - paces);
+    }
+
+    #[test]
+    fn doctor_takes_the_flags_of_run_and_names_of_links() {
+        let line = |link: &str| {
+            let line = ["operator", "doctor", "--pace", "0.5", "--link", "a/b", "--link", link];
+            Cli::try_parse_from(line).map(|cli| cli.command)
+        };
+        let Ok(Command::Doctor(args)) = line("team-a/kv.pe") else { panic!("it is not taken") };
+        assert_eq!(args.links.last().unwrap().to_string(), "team-a/kv.pe");
+        assert_eq!(args.run.pace.to_string(), "0.5");
+        for bad in ["kv-pe", "a/", "/b", "a/b/c", "A/b"] {
+            let error = line(bad).expect_err(bad).to_string();
+            assert!(error.contains("--link") && error.contains("NAMESPACE/NAME"), "{error}");
+        }
     }
 
     #[test]

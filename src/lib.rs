@@ -5,6 +5,7 @@ pub mod api;
 pub mod azure;
 pub mod config;
 pub mod controller;
+pub mod doctor;
 pub mod health;
 pub mod kubernetes;
 mod locked;

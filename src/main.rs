@@ -3,8 +3,9 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use signalr_private_link_operator::config::{Cli, Command, RunArgs};
-use signalr_private_link_operator::{api, operator, telemetry};
+use anyhow::Context as _;
+use signalr_private_link_operator::config::{Cli, Command, DoctorArgs, OutputFormat, RunArgs};
+use signalr_private_link_operator::{api, doctor, operator, telemetry};
 
 /// The exit code for settings that cannot be used, clap's own included.
 const USAGE: u8 = 2;
@@ -13,6 +14,7 @@ fn main() -> ExitCode {
     match Cli::read().command {
         Command::Crds => crds(),
         Command::Run(args) => run(&args),
+        Command::Doctor(args) => examine(&args),
     }
 }
 
@@ -38,12 +40,37 @@ fn run(args: &RunArgs) -> ExitCode {
         return fail(USAGE, &anyhow::Error::msg(error));
     }
     telemetry::init(args.log_format, &args.log_level);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(1, &anyhow::Error::from(error).context("no runtime")),
-    };
-    match runtime.block_on(operator::run(args)) {
+    match runtime().and_then(|runtime| runtime.block_on(operator::run(args))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")
+}
+
+/// The level at which the operator logs unless it is told otherwise.
+const USUAL_LOG_LEVEL: &str = "info";
+
+fn examine(args: &DoctorArgs) -> ExitCode {
+    // The findings say it all; another level is for whoever wants to see the calls behind them.
+    if args.run.log_level != USUAL_LOG_LEVEL {
+        telemetry::init(args.run.log_format, &args.run.log_level);
+    }
+    let report = match runtime() {
+        Ok(runtime) => runtime.block_on(doctor::examine(args)),
+        Err(error) => return fail(1, &error),
+    };
+    let text = match args.output {
+        OutputFormat::Text => Ok(report.text()),
+        OutputFormat::Json => report.json(),
+    };
+    match text {
+        Ok(text) => {
+            let _ = write!(std::io::stdout(), "{text}");
+            ExitCode::from(report.exit_code())
+        }
+        Err(error) => fail(1, &error.into()),
     }
 }

@@ -35,8 +35,8 @@ pub(super) struct About {
     pub scope: String,
     /// The subscription that ARM counts the call in.
     pub subscription: String,
-    /// Which of the calls it is, for metrics.
-    pub call: CallKind,
+    /// Which of the operator's calls it is, for metrics; none of them, where a person asks.
+    pub call: Option<CallKind>,
 }
 
 /// The calls that the operator makes, for metrics and the tests that must not forget one.
@@ -79,8 +79,9 @@ impl About {
     /// What answers as a whole, or not at all: a service of Azure's in a subscription.
     fn service(&self) -> String {
         let service = match self.call {
-            CallKind::ListConnections | CallKind::GetConnection | CallKind::PutConnection => "vault",
-            _ => "signalr",
+            Some(CallKind::ListConnections | CallKind::GetConnection | CallKind::PutConnection) => "vault",
+            Some(_) => "signalr",
+            None => "arm",
         };
         format!("{service} {}", self.subscription.to_ascii_lowercase())
     }
@@ -309,7 +310,9 @@ impl ArmClient {
             Ok(_) => "ok",
             Err(call) => call.error.failure.label(),
         };
-        self.shared.setup.metrics.arm_call(about.call.into(), label);
+        if let Some(call) = about.call {
+            self.shared.setup.metrics.arm_call(call.into(), label);
+        }
         outcome
     }
 

@@ -24,7 +24,7 @@ pub enum Cloud {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "PascalCase")]
 pub enum CredentialKind {
-    /// Workload identity, client secret or managed identity, by what the environment holds.
+    /// Workload identity, client certificate, client secret or managed identity, by what the environment holds.
     #[value(name = "auto")]
     Auto,
     /// A federated token of the pod's service account.
@@ -33,6 +33,8 @@ pub enum CredentialKind {
     ManagedIdentity,
     /// A service principal with a secret.
     ClientSecret,
+    /// A service principal with a certificate.
+    ClientCertificate,
     /// The account that `az login` left, for developers.
     AzureCli,
 }
@@ -71,6 +73,8 @@ pub struct CloudSettings {
     pub ca_file: Option<PathBuf>,
     /// Holds the client secret, if it is not in a variable.
     pub client_secret_file: Option<PathBuf>,
+    /// Holds the client certificate and its key, where there is one.
+    pub client_certificate_file: Option<PathBuf>,
     /// Where tokens come from.
     pub credential: CredentialKind,
 }

@@ -9,12 +9,13 @@ use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::http::{ClientOptions, RetryOptions, Transport};
 use azure_identity::{
-    AzureCliCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
-    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
-    WorkloadIdentityCredentialOptions,
+    AzureCliCredential, ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
+    ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
+    WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
 use reqwest::Url;
 
+use super::certificate::Certificate;
 use super::cloud::{CloudSettings, CredentialKind};
 use super::entra::{Refusal, TokenEndpoint, TokenTransport};
 use super::token::TokenSource;
@@ -58,6 +59,7 @@ fn resolve(settings: &CloudSettings) -> CredentialKind {
     let has_secret = variable("AZURE_CLIENT_SECRET").is_some() || settings.client_secret_file.is_some();
     match settings.credential {
         CredentialKind::Auto if variable("AZURE_FEDERATED_TOKEN_FILE").is_some() => CredentialKind::WorkloadIdentity,
+        CredentialKind::Auto if settings.client_certificate_file.is_some() => CredentialKind::ClientCertificate,
         CredentialKind::Auto if has_secret => CredentialKind::ClientSecret,
         CredentialKind::Auto => CredentialKind::ManagedIdentity,
         other => other,
@@ -114,6 +116,17 @@ fn credential(
             let options = ClientSecretCredentialOptions { client_options: client_options() };
             ClientSecretCredential::new(&tenant, required("AZURE_CLIENT_ID", kind)?, Secret::new(secret), Some(options))
                 .context("client secret")?
+        }
+        CredentialKind::ClientCertificate => {
+            let kind = "ClientCertificate";
+            let (tenant, client) = (required("AZURE_TENANT_ID", kind)?, required("AZURE_CLIENT_ID", kind)?);
+            let file = settings.client_certificate_file.clone().context(
+                "the credential ClientCertificate needs --client-certificate-file (AZURE_CLIENT_CERTIFICATE_PATH)",
+            )?;
+            let audience = format!("{}/{tenant}/oauth2/v2.0/token", settings.authority.as_str().trim_end_matches('/'));
+            let certificate = Certificate::new(file, client.clone(), audience)?;
+            let options = ClientAssertionCredentialOptions { client_options: client_options() };
+            ClientAssertionCredential::new(tenant, client, certificate, Some(options)).context("client certificate")?
         }
         CredentialKind::AzureCli => AzureCliCredential::new(None).context("Azure CLI")?,
     })

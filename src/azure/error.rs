@@ -77,7 +77,7 @@ fn http_date(text: &str) -> Option<Timestamp> {
 }
 
 /// An error with all its causes, each said once.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -97,7 +97,7 @@ impl ArmClient {
             action: READ,
             scope: vault.path().to_owned(),
             subscription: vault.subscription().to_owned(),
-            call: CallKind::ListConnections,
+            call: Some(CallKind::ListConnections),
         };
         let url = self.url(&format!("{}/privateEndpointConnections", vault.path()), &self.versions().key_vault);
         let (wire, date) = self.pages::<WireConnection>(url, &about).await?;
@@ -157,7 +157,7 @@ fn about(id: &ConnectionId, doing: &str, action: &'static str, call: CallKind) -
         action,
         scope: id.vault().path().to_owned(),
         subscription: id.subscription().to_owned(),
-        call,
+        call: Some(call),
     }
 }
 

@@ -2,6 +2,7 @@
 //! the configured host only, and failures that are typed before anybody decides on them.
 
 mod budget;
+mod certificate;
 mod client;
 mod cloud;
 mod credential;
@@ -9,6 +10,7 @@ mod entra;
 mod error;
 mod gate;
 mod key_vault;
+mod look;
 mod operation;
 mod share;
 mod signalr;
@@ -19,7 +21,9 @@ mod transport;
 pub use client::{Answer, ArmClient, ArmSetup, CallError, CallKind, DEADLINE, Fate, WriteKind};
 pub use cloud::{ApiVersions, Cloud, CloudSettings, CredentialKind, KEY_VAULT_API_VERSION, SIGNALR_API_VERSION};
 pub use credential::token_source;
+pub(crate) use error::causes;
 pub use key_vault::ApprovalWrite;
+pub use look::Look;
 pub use operation::FollowedOperation;
 pub use share::Shared;
 pub use token::TokenSource;

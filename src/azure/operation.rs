@@ -62,7 +62,7 @@ impl ArmClient {
             action: "Microsoft.SignalRService/SignalR/operationStatuses/read",
             scope: followed.link.signalr().path().to_owned(),
             subscription: followed.link.subscription().to_owned(),
-            call: CallKind::GetOperation,
+            call: Some(CallKind::GetOperation),
         };
         let url = self.pinned(&followed.url, &about)?;
         let answer = self.read(url, &about).await.map_err(|call| call.error)?;

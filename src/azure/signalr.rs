@@ -63,7 +63,7 @@ fn about(doing: &str, name: &str, action: &'static str, scope: &str, subscriptio
         action,
         scope: scope.to_owned(),
         subscription: subscription.to_owned(),
-        call,
+        call: Some(call),
     }
 }
 

@@ -41,16 +41,24 @@ impl Token {
         format!("Bearer {}", self.secret)
     }
 
-    /// The object id of the identity that the token is for, where the token tells (`oid`, Microsoft's
-    /// access token claims reference). Nothing is verified: it is only told to people.
+    /// The object id of the identity that the token is for, where the token tells.
     pub(super) fn object_id(&self) -> Option<Box<str>> {
-        #[derive(serde::Deserialize)]
-        struct Claims {
-            oid: String,
-        }
-        let payload = URL_SAFE_NO_PAD.decode(self.secret.split('.').nth(1)?).ok()?;
-        let claims: Claims = serde_json::from_slice(&payload).ok()?;
-        is_guid(&claims.oid).then(|| claims.oid.into())
+        self.claims().oid.map(Into::into)
+    }
+
+    /// Whose token it is, as far as it tells. Nothing is verified: it is only told to people.
+    #[must_use]
+    pub fn claims(&self) -> Claims {
+        let payload = self.secret.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+        let claims: Claims = payload.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+        let id = |claim: Option<String>| claim.filter(|claim| is_guid(claim));
+        Claims { tid: id(claims.tid), oid: id(claims.oid), appid: id(claims.appid) }
+    }
+
+    /// When it expires.
+    #[must_use]
+    pub fn expires(&self) -> SystemTime {
+        self.expires
     }
 
     /// Whether ARM may refuse it for its age: it was revoked, or a clock is wrong. One that was just
@@ -69,6 +77,18 @@ impl Token {
     }
 }
 
+/// What a token tells of whom it is for (Microsoft's access token claims reference). A claim that is no GUID is none.
+#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[serde(default)]
+pub struct Claims {
+    /// The tenant.
+    pub tid: Option<String>,
+    /// The object id of the identity.
+    pub oid: Option<String>,
+    /// The application.
+    pub appid: Option<String>,
+}
+
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
@@ -78,6 +98,7 @@ impl fmt::Debug for Token {
 type MakeCredential = dyn Fn() -> anyhow::Result<Arc<dyn TokenCredential>> + Send + Sync;
 
 /// Where the operator's tokens come from.
+#[derive(Clone)]
 pub struct TokenSource(Arc<Source>);
 
 struct Source {
@@ -114,6 +135,12 @@ impl TokenSource {
     #[must_use]
     pub fn new(make: Box<MakeCredential>, name: String, scope: String, refusal: Refusal) -> Self {
         Self(Arc::new(Source { make, name, scope, refusal, held: Locked::new(None), refresh: Arc::default() }))
+    }
+
+    /// Which credential it is, for people.
+    #[must_use]
+    pub fn credential(&self) -> &str {
+        &self.0.name
     }
 
     /// A token that is valid for some minutes yet, or at least still valid: then another one is asked for

@@ -6,4 +6,5 @@ mod objects;
 
 pub use client::{connect, deadline};
 pub use events::Events;
+pub(crate) use objects::within;
 pub use objects::{KubeFailure, NamespaceFacts, Objects};

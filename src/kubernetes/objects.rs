@@ -72,7 +72,8 @@ fn names_a_kind(status: &kube::core::Status) -> bool {
     status.details.as_ref().is_some_and(|details| !details.kind.is_empty())
 }
 
-async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, KubeFailure> {
+/// The call's answer, which has to be there by the deadline.
+pub(crate) async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, KubeFailure> {
     match tokio::time::timeout(DEADLINE, call).await {
         Ok(result) => result.map_err(KubeFailure::from),
         Err(_) => Err(KubeFailure::Other(format!("the API server did not answer within {} s", DEADLINE.as_secs()))),

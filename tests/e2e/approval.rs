@@ -159,7 +159,7 @@ fn our_request_is_found_among_ten_thousand_in_pages_and_no_page_leads_elsewhere(
 }
 
 /// The actions of a shipped role, granted at a scope.
-fn role(file: &str, scope: &str) -> (Value, Vec<String>) {
+pub fn role(file: &str, scope: &str) -> (Value, Vec<String>) {
     let path = testkit::tools::root().join("deploy/azure/roles").join(file);
     let role: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let actions: Vec<String> = serde_json::from_value(role["Actions"].clone()).unwrap();

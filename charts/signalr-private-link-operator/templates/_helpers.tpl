@@ -44,6 +44,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "operator.labels" -}}
 {{ include "operator.selector" . }}
+{{ include "operator.releaseLabels" . }}
+{{- end -}}
+
+{{- define "operator.doctorName" -}}
+{{- include "operator.name" . | trunc 56 | trimSuffix "-" }}-doctor
+{{- end -}}
+
+{{/* Those of what is no replica: neither Service nor disruption budget may take it for one. */}}
+{{- define "operator.releaseLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | replace "+" "_" | trunc 63 | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | trimSuffix "_" | trimSuffix "." }}
@@ -66,6 +75,154 @@ ManagedIdentity
 {{- end -}}
 {{- end -}}
 
+{{/* Whether the chart itself mounts the token that is exchanged for one of Entra's. */}}
+{{- define "operator.projectsToken" -}}
+{{- if and (eq (include "operator.credential" .) "WorkloadIdentity") .Values.azure.workloadIdentity.projectToken -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* Labels and annotations that a pod needs to be let in and to get its identity. */}}
+{{- define "operator.podLabels" -}}
+{{- if and (eq (include "operator.credential" .) "WorkloadIdentity") (not (include "operator.projectsToken" .)) }}
+azure.workload.identity/use: "true"
+{{- end }}
+{{- with .Values.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* What a pod is like that runs the operator's image, before its containers. */}}
+{{- define "operator.podStart" -}}
+serviceAccountName: {{ include "operator.serviceAccountName" . }}
+automountServiceAccountToken: {{ .Values.serviceAccount.automount }}
+enableServiceLinks: {{ .Values.enableServiceLinks }}
+terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with .Values.hostAliases }}
+hostAliases: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.podSecurityContext }}
+securityContext: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The same, after its containers. */}}
+{{- define "operator.podEnd" -}}
+{{- with include "operator.volumes" . | trim }}
+volumes: {{- . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The operator's settings, for every subcommand. */}}
+{{- define "operator.env" -}}
+{{- $azure := .Values.azure }}
+{{- $settings := dict "AZURE_CLOUD" $azure.cloud "AZURE_CREDENTIAL" (include "operator.credential" .) "AZURE_ARM_ENDPOINT" $azure.armEndpoint "AZURE_ARM_AUDIENCE" $azure.armAudience "AZURE_AUTHORITY_HOST" $azure.authorityHost "AZURE_TENANT_ID" $azure.tenantId "AZURE_CLIENT_ID" $azure.clientId "SIGNALR_API_VERSION" $azure.signalrApiVersion "KEY_VAULT_API_VERSION" $azure.keyVaultApiVersion "WATCH_NAMESPACES" (join "," .Values.watchNamespaces) "LOG_FORMAT" .Values.log.format "LOG_LEVEL" .Values.log.level "HTTP_PROXY" .Values.http_proxy "HTTPS_PROXY" .Values.https_proxy "NO_PROXY" .Values.no_proxy }}
+{{- if include "operator.projectsToken" . }}
+{{- $_ := set $settings "AZURE_FEDERATED_TOKEN_FILE" "/var/run/secrets/azure/tokens/azure-identity-token" }}
+{{- end }}
+{{- if $azure.existingSecret }}
+{{- $variable := ternary "AZURE_CLIENT_CERTIFICATE_PATH" "AZURE_CLIENT_SECRET_FILE" (eq (include "operator.credential" .) "ClientCertificate") }}
+{{- $_ := set $settings $variable "/var/run/secrets/azure/client/secret" }}
+{{- end }}
+{{- if or $azure.caBundle.configMapName $azure.caBundle.secretName }}
+{{- $_ := set $settings "AZURE_CA_FILE" "/etc/azure-ca/ca.crt" }}
+{{- end }}
+{{- range $name, $value := $settings }}
+{{- if $value }}
+- {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* What every container of the operator's image may use. */}}
+{{- define "operator.containerEnd" -}}
+{{- with .Values.resources }}
+resources: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.securityContext }}
+securityContext: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with include "operator.volumeMounts" . | trim }}
+volumeMounts: {{- . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "operator.volumeMounts" -}}
+{{- if include "operator.projectsToken" . }}
+- {name: azure-token, mountPath: /var/run/secrets/azure/tokens, readOnly: true}
+{{- end }}
+{{- if .Values.azure.existingSecret }}
+- {name: azure-client-secret, mountPath: /var/run/secrets/azure/client, readOnly: true}
+{{- end }}
+{{- if or .Values.azure.caBundle.configMapName .Values.azure.caBundle.secretName }}
+- {name: azure-ca, mountPath: /etc/azure-ca, readOnly: true}
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "operator.volumes" -}}
+{{- $azure := .Values.azure }}
+{{- if include "operator.projectsToken" . }}
+- name: azure-token
+  projected:
+    sources:
+      - serviceAccountToken:
+          path: azure-identity-token
+          audience: {{ $azure.workloadIdentity.audience }}
+          expirationSeconds: {{ $azure.workloadIdentity.expirationSeconds }}
+{{- end }}
+{{- with $azure.existingSecret }}
+- name: azure-client-secret
+  secret:
+    secretName: {{ . }}
+    items: [{key: {{ ternary $azure.secretKeys.clientCertificate $azure.secretKeys.clientSecret (eq (include "operator.credential" $) "ClientCertificate") }}, path: secret}]
+{{- end }}
+{{- with $azure.caBundle.configMapName }}
+- name: azure-ca
+  configMap:
+    name: {{ . }}
+    items: [{key: {{ $azure.caBundle.key }}, path: ca.crt}]
+{{- end }}
+{{- with $azure.caBundle.secretName }}
+- name: azure-ca
+  secret:
+    secretName: {{ . }}
+    items: [{key: {{ $azure.caBundle.key }}, path: ca.crt}]
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{/* The rules for the objects of a namespace, all of them or one. */}}
 {{- define "operator.objectRules" -}}
 - apiGroups: [privatelink.signalr-operator.io]
@@ -83,14 +240,15 @@ ManagedIdentity
 {{- define "operator.check" -}}
 {{- $azure := .Values.azure -}}
 {{- $credential := include "operator.credential" . -}}
-{{- if and (has $credential (list "WorkloadIdentity" "ClientSecret")) (not (and $azure.tenantId $azure.clientId)) -}}
+{{- if and (has $credential (list "WorkloadIdentity" "ClientSecret" "ClientCertificate")) (not (and $azure.tenantId $azure.clientId)) -}}
 {{- fail (printf "azure.credential %s (now %s) needs azure.tenantId and azure.clientId" $azure.credential $credential) -}}
 {{- end -}}
-{{- if and (eq $credential "ClientSecret") (not $azure.existingSecret) -}}
-{{- fail "azure.credential ClientSecret needs azure.existingSecret: the name of a Secret that holds the client secret" -}}
+{{- $provesBySecret := has $credential (list "ClientSecret" "ClientCertificate") -}}
+{{- if and $provesBySecret (not $azure.existingSecret) -}}
+{{- fail (printf "azure.credential %s needs azure.existingSecret: the name of a Secret that holds the client secret or certificate" $credential) -}}
 {{- end -}}
-{{- if and (ne $credential "ClientSecret") $azure.existingSecret -}}
-{{- fail (printf "azure.existingSecret goes with azure.credential ClientSecret or auto, not with %s" $credential) -}}
+{{- if and (not $provesBySecret) $azure.existingSecret -}}
+{{- fail (printf "azure.existingSecret goes with azure.credential ClientSecret, ClientCertificate or auto, not with %s" $credential) -}}
 {{- end -}}
 {{- if and $azure.caBundle.configMapName $azure.caBundle.secretName -}}
 {{- fail "azure.caBundle: give configMapName or secretName, not both" -}}

@@ -17,6 +17,7 @@ fn tokens_go_to_the_configured_host_only() {
         scope: "https://management.azure.com/.default".into(),
         ca_file: None,
         client_secret_file: None,
+        client_certificate_file: None,
         credential: CredentialKind::ManagedIdentity,
     };
     let http = crate::azure::http_client(&settings).unwrap();
@@ -27,7 +28,7 @@ fn tokens_go_to_the_configured_host_only() {
         action: "",
         scope: String::new(),
         subscription: String::new(),
-        call: CallKind::GetLink,
+        call: Some(CallKind::GetLink),
     };
     for good in ["https://management.azure.com/x", "https://westeurope.management.azure.com/x?y=z"] {
         assert!(client.pinned(good, &about).is_ok(), "{good}");
@@ -104,7 +105,7 @@ impl Bench {
             action: "",
             scope: String::new(),
             subscription: "s".into(),
-            call: CallKind::GetLink,
+            call: Some(CallKind::GetLink),
         };
         Self { client, sent, issued, url, about }
     }
