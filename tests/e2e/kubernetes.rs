@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use testkit::scene::{LinkOptions, Scene};
 use testkit::{azure, eventually};
 
-use crate::{LIMIT, binary, config, operator, run, scene};
+use crate::{LIMIT, binary, operator, run, scene};
 
 /// A scene of its own with one Ready link, for what would disturb other tests.
 async fn alone(ns: &str) -> (Scene, testkit::Operator) {
-    let scene = Scene::start(binary(), config()).await.unwrap();
+    let scene = crate::start().await;
     scene.namespace(ns).unwrap();
     scene.azure.add("contoso-signalr", "contoso-kv").await.unwrap();
     let operator = operator(&scene, ns);
@@ -36,7 +36,7 @@ async fn deletions(scene: &Scene) -> usize {
 #[test]
 fn an_api_server_that_is_away_and_comes_back_costs_nothing() {
     run(async {
-        let (mut scene, _operator) = alone("away").await;
+        let (scene, _operator) = alone("away").await;
         scene.cluster.stop_api_server().unwrap();
         tokio::time::sleep(Duration::from_secs(8)).await;
         scene.cluster.start_api_server().await.unwrap();
@@ -182,7 +182,7 @@ fn of_two_objects_one_owns_the_link_and_the_other_takes_over_when_it_is_gone() {
 fn the_same_manifest_in_two_clusters_is_written_by_one_and_told_by_the_other() {
     run(async {
         let scene = scene().await;
-        let other = Scene::start(binary(), config()).await.unwrap();
+        let other = crate::start().await;
         let ns = "twins";
         scene.azure.add("twins-signalr", "twins-kv").await.unwrap();
         let manifest = Scene::manifest(ns, "kv-pe", "twins-signalr", "twins-kv", &LinkOptions::default()).to_string();

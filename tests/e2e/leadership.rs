@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 use testkit::scene::{LinkOptions, Scene};
 use testkit::{Operator, azure, eventually};
 
@@ -20,7 +21,10 @@ struct Place {
 
 impl Place {
     async fn new(ns: &'static str) -> Self {
-        let scene = scene().await;
+        Self::within(scene().await, ns).await
+    }
+
+    async fn within(scene: &'static Scene, ns: &'static str) -> Self {
         scene.namespace(ns).unwrap();
         let place = Self { scene, ns };
         scene.azure.add(&place.named("signalr"), &place.named("kv")).await.unwrap();
@@ -29,7 +33,11 @@ impl Place {
 
     /// Two replicas, of which the first leads and has worked.
     async fn with_leader(ns: &'static str) -> (Self, Operator, Operator) {
-        let place = Self::new(ns).await;
+        Self::new(ns).await.lead().await
+    }
+
+    async fn lead(self) -> (Self, Operator, Operator) {
+        let place = self;
         let first = place.replica(1);
         place.until_held_by(1).await;
         let second = place.replica(2);
@@ -43,6 +51,8 @@ impl Place {
 
     fn replica(&self, number: u8) -> Operator {
         let mut settings = crate::settings(self.scene, self.ns);
+        // The chart's role names the one Lease of its release.
+        settings.kubeconfig = self.scene.cluster.kubeconfig();
         settings.flags.extend(["--leader-elect".into(), format!("--lease-name={}", self.ns)]);
         settings.environment.push(("HOSTNAME".into(), format!("{}-{number}", self.ns)));
         settings.log = self.scene.cluster.directory().join(format!("operator-{}-{number}.log", self.ns));
@@ -205,5 +215,59 @@ fn a_replica_that_cannot_read_the_lease_is_not_ready() {
         })
         .await
         .unwrap();
+    });
+}
+
+/// What somebody else writes into the Lease, by a clock that is an hour off.
+fn held_by_another(name: &str, renewed: Timestamp) -> Value {
+    json!({"spec": {
+        "holderIdentity": name, "leaseDurationSeconds": 15, "renewTime": format!("{renewed:.6}"),
+    }})
+}
+
+/// How long a Lease has been held is measured by one's own clock.
+#[test]
+fn a_holder_whose_clock_is_an_hour_off_is_neither_waited_for_nor_robbed() {
+    run(async {
+        let place = Place::new("leader-clock").await;
+        let hour = SignedDuration::from_hours(1);
+        let mut lease = held_by_another("dead", Timestamp::now() + hour);
+        lease["apiVersion"] = "coordination.k8s.io/v1".into();
+        lease["kind"] = "Lease".into();
+        lease["metadata"] = json!({"name": place.ns, "namespace": "default"});
+        place.scene.cluster.apply(&lease.to_string()).unwrap();
+        let first = place.replica(1);
+        let took = place.until_held_by(1).await;
+        assert!((Duration::from_secs(10)..TAKEOVER).contains(&took), "{took:?}");
+        assert!(first.terminate().unwrap().success());
+
+        let renew = || {
+            let patch = held_by_another("alive", Timestamp::now() - hour).to_string();
+            place.scene.cluster.kubectl_ok(&["patch", "lease", place.ns, "--type=merge", "-p", &patch]).unwrap();
+        };
+        renew();
+        let _second = place.replica(2);
+        for _ in 0..12 {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            assert_eq!(place.holder().unwrap(), "alive");
+            renew();
+        }
+        place.until_held_by(2).await;
+        place.works("after").await;
+    });
+}
+
+#[test]
+fn an_api_server_that_is_away_for_two_leases_ends_the_leader_and_another_one_takes_over() {
+    run(async {
+        let scene: &'static Scene = Box::leak(Box::new(crate::start().await));
+        let (place, first, _second) = Place::within(scene, "leader-alone").await.lead().await;
+        scene.cluster.stop_api_server().unwrap();
+        // It stops before the Lease is over: nobody else could have taken it until then.
+        place.until_it_ends(&first).await;
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        scene.cluster.start_api_server().await.unwrap();
+        place.until_held_by(2).await;
+        place.works("after").await;
     });
 }

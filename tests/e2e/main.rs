@@ -7,15 +7,18 @@
 
 mod approval;
 mod deletion;
+mod doctor;
 mod fairness;
 mod faults;
 mod identity;
+mod image;
 mod input;
 mod killed;
 mod kubernetes;
 mod leadership;
 mod lifecycle;
 mod policy;
+mod release;
 mod rights;
 mod schema;
 
@@ -26,6 +29,8 @@ use std::time::Duration;
 use testkit::operator::Settings;
 use testkit::{Operator, Scene};
 use tokio::runtime::Runtime;
+
+use crate::release::Release;
 
 /// The operator's waits are this much shorter than in real life.
 const PACE: &str = "0.02";
@@ -55,10 +60,21 @@ fn config() -> azure_sim::Config {
     config
 }
 
+/// Where the release is whose rights the operators have.
+const HOME: &str = "operator-home";
+
+/// A cluster with the chart's roles, and a simulator.
+async fn start() -> Scene {
+    let scene = Scene::start(binary(), config()).await.unwrap();
+    Release::install(&scene, HOME, &[]);
+    scene.cluster.service_account_kubeconfig(HOME, Release::account()).unwrap();
+    scene
+}
+
 /// The cluster and the simulator of all tests.
 async fn scene() -> &'static Scene {
     static SCENE: tokio::sync::OnceCell<Scene> = tokio::sync::OnceCell::const_new();
-    SCENE.get_or_init(|| async { Scene::start(binary(), config()).await.unwrap() }).await
+    SCENE.get_or_init(start).await
 }
 
 /// An operator that sees this namespace only.
@@ -66,6 +82,7 @@ fn operator(scene: &Scene, namespace: &str) -> Operator {
     Operator::start(&settings(scene, namespace)).unwrap()
 }
 
+/// Settings of an operator with the chart's rights that sees this namespace only.
 fn settings(scene: &Scene, namespace: &str) -> Settings<'static> {
     settings_for(scene, &scene.azure, namespace)
 }
@@ -99,6 +116,7 @@ fn settings_for(scene: &Scene, azure: &testkit::Azure, namespace: &str) -> Setti
         ["--watch-namespaces", namespace, "--log-level", "debug,hyper=info,h2=info,tower=info,kube=info,rustls=info"]
             .map(str::to_owned),
     );
+    settings.kubeconfig = scene.cluster.kubeconfig_of(HOME, Release::account());
     settings.log = scene.cluster.directory().join(format!("operator-{namespace}.log"));
     settings
 }

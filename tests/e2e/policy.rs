@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testkit::scene::{LinkOptions, Scene, condition};
 use testkit::{azure, eventually};
 
-use crate::{LIMIT, binary, config, operator, run, scene};
+use crate::{LIMIT, operator, run, scene};
 
 /// The subscription in which the simulator's SignalR has its endpoints.
 pub const MICROSOFT: &str = "4d1c0ffe-0000-4000-8000-00000000cafe";
@@ -115,7 +115,7 @@ fn a_label_a_policy_and_its_deletion_are_noticed_at_once() {
 #[test]
 fn a_policy_of_a_newer_definition_is_told_and_harms_nobody() {
     run(async {
-        let scene = Scene::start(binary(), config()).await.unwrap();
+        let scene = crate::start().await;
         let ns = "newer-policy";
         scene.namespace(ns).unwrap();
         scene.azure.add("contoso-signalr", "contoso-kv").await.unwrap();

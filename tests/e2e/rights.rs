@@ -2,78 +2,13 @@
 //! chart's service account, and the API server's audit log tells what it asked for.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::scene::{LinkOptions, Scene};
-use testkit::{Operator, eventually, tools};
+use testkit::{Operator, eventually};
 
+use crate::release::{Release, audited};
 use crate::{LIMIT, run, scene};
-
-/// A release of the chart without its Deployment, whose part the test's own process plays.
-struct Release {
-    namespace: &'static str,
-    objects: Vec<Value>,
-}
-
-impl Release {
-    fn install(scene: &Scene, namespace: &'static str, watched: &[&str]) -> Self {
-        scene.namespace(namespace).unwrap();
-        let mut helm = Command::new(tools::helm().unwrap());
-        helm.args(["template", "operator", "--namespace", namespace, "--set", "crds.enabled=false"]);
-        helm.args(["--set-json", &format!("watchNamespaces={}", json!(watched))]);
-        let output = helm.arg(tools::root().join("charts/signalr-private-link-operator")).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let objects: Vec<Value> = serde_saphyr::from_multiple(&String::from_utf8(output.stdout).unwrap()).unwrap();
-        let kinds = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
-        let objects: Vec<Value> =
-            objects.into_iter().filter(|object| kinds.iter().any(|kind| object["kind"] == *kind)).collect();
-        for object in &objects {
-            scene.cluster.apply(&object.to_string()).unwrap();
-        }
-        Self { namespace, objects }
-    }
-
-    fn account() -> &'static str {
-        "operator-signalr-private-link-operator"
-    }
-
-    /// What the operator's own roles grant: verb, resource, and name where the rule names one.
-    fn granted(&self) -> BTreeSet<(String, String, String)> {
-        let mut granted = BTreeSet::new();
-        let people = [":view", ":edit", ":policy-admin"];
-        let own = self.objects.iter().filter(|object| object["kind"].as_str().unwrap().ends_with("Role"));
-        for role in
-            own.filter(|role| !people.iter().any(|end| role["metadata"]["name"].as_str().unwrap().ends_with(end)))
-        {
-            for rule in role["rules"].as_array().unwrap() {
-                let words = |key: &str| -> Vec<String> {
-                    let list = rule[key].as_array().cloned().unwrap_or_default();
-                    list.iter().map(|word| word.as_str().unwrap().to_owned()).collect()
-                };
-                let names = if rule["resourceNames"].is_array() { words("resourceNames") } else { vec![String::new()] };
-                for resource in words("resources") {
-                    let resource = format!("{}/{resource}", words("apiGroups")[0]);
-                    for verb in words("verbs") {
-                        granted.extend(names.iter().map(|name| (verb.clone(), resource.clone(), name.clone())));
-                    }
-                }
-            }
-        }
-        granted
-    }
-}
-
-/// The requests of a service account, and those of them that were denied.
-fn audited(scene: &Scene, namespace: &str) -> (Vec<Value>, Vec<Value>) {
-    let user = format!("system:serviceaccount:{namespace}:{}", Release::account());
-    let log = std::fs::read_to_string(scene.cluster.directory().join("audit.log")).unwrap();
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let own: Vec<Value> =
-        lines.filter(|line| line["user"]["username"] == *user && line["objectRef"].is_object()).collect();
-    let denied = own.iter().filter(|line| line["annotations"]["authorization.k8s.io/decision"] != "allow");
-    (own.clone(), denied.cloned().collect())
-}
 
 /// A grant that no request made use of.
 fn unused(granted: &BTreeSet<(String, String, String)>, requests: &[Value]) -> Vec<(String, String, String)> {
@@ -130,7 +65,7 @@ async fn live(scene: &Scene, release: &Release, ns: &str, watch: &[&str]) {
 fn the_chart_s_rights_are_enough_and_none_is_never_used() {
     run(async {
         // A cluster of its own: this operator works on every object that there is.
-        let scene = Scene::start(crate::binary(), crate::config()).await.unwrap();
+        let scene = crate::start().await;
         let release = Release::install(&scene, "rights-home", &[]);
         scene.namespace("rights").unwrap();
         live(&scene, &release, "rights", &[]).await;
@@ -164,5 +99,17 @@ fn in_some_namespaces_no_right_to_others_is_needed() {
             unused.iter().all(|(_, resource, name)| resource == "/namespaces" && name == "rights-two"),
             "{unused:#?}"
         );
+    });
+}
+
+/// All tests' operators have the rights that the chart gives. This one begins when nearly all of them have ended.
+#[test]
+fn z_no_request_of_any_test_was_denied() {
+    run(async {
+        let scene = scene().await;
+        let (requests, denied) = audited(scene, crate::HOME);
+        assert!(denied.is_empty(), "{denied:#?}");
+        let all = std::env::args().len() == 1;
+        assert!(!all || requests.len() > 1000, "{} requests: who made the others?", requests.len());
     });
 }

@@ -145,7 +145,7 @@ impl Cluster {
             "contexts": [{"name": "testkit", "context": {"cluster": "testkit", "user": who, "namespace": namespace}}],
             "current-context": "testkit",
         });
-        let path = self.directory.join(format!("{who}.kubeconfig"));
+        let path = self.kubeconfig_for(who);
         std::fs::write(&path, kubeconfig.to_string())?;
         Ok(path)
     }
@@ -153,7 +153,7 @@ impl Cluster {
     /// The administrator's kubeconfig.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
-        self.directory.join("admin.kubeconfig")
+        self.kubeconfig_for("admin")
     }
 
     /// A directory that goes with the cluster.
@@ -168,7 +168,18 @@ impl Cluster {
     /// When the service account does not exist.
     pub fn service_account_kubeconfig(&self, namespace: &str, account: &str) -> anyhow::Result<PathBuf> {
         let token = self.kubectl_ok(&["create", "token", account, "-n", namespace, "--duration", "2h"])?;
-        self.write_kubeconfig(account, namespace, &json!({"token": token.trim()}))
+        let who = service_account(namespace, account);
+        self.write_kubeconfig(&who, namespace, &json!({"token": token.trim()}))
+    }
+
+    /// Where that kubeconfig is.
+    #[must_use]
+    pub fn kubeconfig_of(&self, namespace: &str, account: &str) -> PathBuf {
+        self.kubeconfig_for(&service_account(namespace, account))
+    }
+
+    fn kubeconfig_for(&self, who: &str) -> PathBuf {
+        self.directory.join(format!("{who}.kubeconfig"))
     }
 
     /// Runs kubectl as the administrator.
@@ -258,7 +269,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When the supervisor is gone.
-    pub fn stop_api_server(&mut self) -> anyhow::Result<()> {
+    pub fn stop_api_server(&self) -> anyhow::Result<()> {
         self.tell("stop")
     }
 
@@ -266,13 +277,13 @@ impl Cluster {
     ///
     /// # Errors
     /// When it does not become ready.
-    pub async fn start_api_server(&mut self) -> anyhow::Result<()> {
+    pub async fn start_api_server(&self) -> anyhow::Result<()> {
         self.tell("start")?;
         self.wait_until_ready().await
     }
 
-    fn tell(&mut self, word: &str) -> anyhow::Result<()> {
-        let control = self.control.as_mut().context("the supervisor is gone")?;
+    fn tell(&self, word: &str) -> anyhow::Result<()> {
+        let mut control = self.control.as_ref().context("the supervisor is gone")?;
         writeln!(control, "{word}")?;
         Ok(control.flush()?)
     }
@@ -288,4 +299,8 @@ impl Drop for Cluster {
         self.control = None;
         let _ = self.supervisor.wait();
     }
+}
+
+fn service_account(namespace: &str, account: &str) -> String {
+    format!("{namespace}-{account}")
 }

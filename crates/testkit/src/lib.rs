@@ -8,6 +8,7 @@ pub mod kube_client;
 pub mod kubernetes_suite;
 pub mod metrics;
 pub mod operator;
+pub mod pod;
 pub mod proxy;
 pub mod scene;
 pub mod tools;

@@ -35,6 +35,14 @@ impl Scene {
     pub async fn start(operator: &Path, config: Config) -> anyhow::Result<Self> {
         let cluster = Cluster::start().await?;
         let azure = Azure::start(config, cluster.directory()).await?;
+        Self::of(cluster, azure, operator)
+    }
+
+    /// A cluster and a simulator that run already; installs the definitions.
+    ///
+    /// # Errors
+    /// When they cannot be installed.
+    pub fn of(cluster: Cluster, azure: Azure, operator: &Path) -> anyhow::Result<Self> {
         let printed = Command::new(operator).arg("crds").output().context("the operator cannot be run")?;
         let crds = String::from_utf8(printed.stdout)?;
         cluster.apply(&crds).map_err(anyhow::Error::msg)?;

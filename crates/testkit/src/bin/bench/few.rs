@@ -14,6 +14,8 @@ use super::print;
 pub async fn one_link(binary: &Path) -> anyhow::Result<()> {
     print("\n## One link, from kubectl apply to Ready\n")?;
     print("An operation of 30 s of Azure's time, scaled by the pace like the operator's waits.\n")?;
+    let size = std::fs::metadata(binary)?.len() as f64 / 1024.0 / 1024.0;
+    let mut ready = None;
     print("| mode | ARM calls | of these writes | operation polls | Kubernetes writes | idle memory |")?;
     print("|---|---|---|---|---|---|")?;
     for mode in ["Manual", "Automatic"] {
@@ -22,7 +24,9 @@ pub async fn one_link(binary: &Path) -> anyhow::Result<()> {
         config.timings.approve_ms = 1000;
         let mut place = Place::start(binary, config, 1).await?;
         place.add_parents(1).await?;
+        let started = Instant::now();
         place.start_operator("0.05").await?;
+        ready.get_or_insert(started.elapsed());
         let memory = place.operator()?.memory().unwrap_or_default() / 1024;
         place.permit_all(1)?;
         place.create(Size { links: 1, parents: 1, namespaces: 1 }, &json!({"approval": {"mode": mode}})).await?;
@@ -40,7 +44,8 @@ pub async fn one_link(binary: &Path) -> anyhow::Result<()> {
             scrape.kubernetes_writes()
         ))?;
     }
-    Ok(())
+    let ready = ready.unwrap_or_default().as_secs_f64();
+    print(&format!("\nThe binary has {size:.1} MiB; from its start until it serves metrics {ready:.2} s pass."))
 }
 
 pub async fn contention(binary: &Path) -> anyhow::Result<()> {

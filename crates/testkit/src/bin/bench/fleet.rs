@@ -10,9 +10,9 @@ use super::place::{Place, count, namespace, timings};
 use super::{print, progress};
 
 /// Waits and periods are shortened to 1/50.
-const PACE: &str = "0.02";
+pub const PACE: &str = "0.02";
 /// Nothing is ready after that.
-const LIMIT: Duration = Duration::from_secs(1_800);
+pub const LIMIT: Duration = Duration::from_secs(1_800);
 /// How long a fleet at rest is looked at.
 const REST: Duration = Duration::from_secs(60);
 

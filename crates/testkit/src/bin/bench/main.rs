@@ -1,6 +1,7 @@
 //! `make bench`: calls, writes, processor time, memory and time, printed as tables. Counts are exact; seconds depend
 //! on the machine, so ratios between two sizes say more.
 
+mod crowded;
 mod few;
 mod fleet;
 mod place;
@@ -46,6 +47,10 @@ enum Table {
     Pending,
     /// A tenant whose links can come to nothing, beside one whose do.
     Flood,
+    /// Links that wait at a vault with a thousand connections.
+    Vault,
+    /// A thousand objects that claim one link.
+    Rivals,
 }
 
 /// Prints one line of a table.
@@ -76,6 +81,12 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
     }
     if wanted(Table::Flood) {
         fleet::flood(&binary, large.links).await?;
+    }
+    if wanted(Table::Vault) {
+        crowded::vault(&binary).await?;
+    }
+    if wanted(Table::Rivals) {
+        crowded::rivals(&binary).await?;
     }
     Ok(())
 }
