@@ -11,7 +11,7 @@ IMAGE := signalr-private-link-operator:$(shell sed -n '/^\[workspace\.package\]/
 IMAGE_ROOT := target/image/root
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help demo install-local test image image-root bench az generate check fmt clippy deny advisories workflows generated tools prerequisites
+.PHONY: help demo install-local test image image-root bench az generate check fmt clippy deny advisories workflows gitops generated tools prerequisites
 
 help: ## Lists the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,9 +19,10 @@ help: ## Lists the targets
 prerequisites:
 	@tools/prerequisites.sh
 
-tools: prerequisites ## Builds etcd, kube-apiserver, kubectl, helm 4 and helm 3 (once, cached)
+tools: prerequisites ## Builds etcd, kube-apiserver, kubectl, both helms and what judges for GitOps (once, cached)
 	@tools/build.sh --with-helm >/dev/null
 	@tools/helm3.sh >/dev/null
+	@tools/go-tool.sh tools/gitops gitops . >/dev/null
 
 demo: prerequisites ## Shows the whole story in the terminal; KEEP=1 leaves it running
 	@tools/build.sh >/dev/null
@@ -59,7 +60,7 @@ generate: tools ## Writes the definitions from the Rust types, and deploy/ from 
 	@tools/generate.sh target/debug/signalr-private-link-operator $(DEFINITIONS)
 	@tools/render.sh
 
-check: fmt clippy generated deny workflows ## Runs the checks of CI beside the tests
+check: fmt clippy generated deny workflows gitops ## Runs the checks of CI beside the tests
 
 fmt:
 	cargo fmt --all --check
@@ -79,6 +80,10 @@ deny: $(CARGO_DENY)
 
 advisories: $(CARGO_DENY) ## Holds Cargo.lock against the advisories of RustSec; needs GitHub
 	$(CARGO_DENY) check --hide-inclusion-graph advisories
+
+gitops: ## Checks the Go program that judges as Argo CD and Flux do
+	@test -z "$$(gofmt -l tools/gitops)" || { echo "error: run gofmt -w tools/gitops" >&2; exit 1; }
+	@go vet -C tools/gitops .
 
 workflows: ## Checks the workflows of .github with actionlint (built once, cached)
 	@tools/lint.sh

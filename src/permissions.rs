@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use futures::{Stream, StreamExt as _};
 use k8s_controller::conditions::{self, ConditionStatus, DesiredCondition};
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -221,19 +222,21 @@ async fn say_all(
     took
 }
 
-fn status_of_unreadable(problem: &str, generation: Option<i64>) -> ApprovalPolicyStatus {
+/// What is said of a policy that this version of the operator cannot read.
+#[must_use]
+pub fn status_of_unreadable(problem: &str, generation: Option<i64>) -> ApprovalPolicyStatus {
     let message = format!(
         "The policy permits nothing: this version of the operator cannot read it ({problem}). Correct the field, or run the version that the definition belongs to."
     );
     let mut status =
         ApprovalPolicyStatus { observed_generation: generation, permitted_links: Some(0), ..Default::default() };
-    let ready = DesiredCondition::new("Ready", ConditionStatus::False, "InvalidSpec", safe(&message));
-    let _ = conditions::set(&mut status.conditions, ready.observed_generation(generation));
+    tell(&mut status.conditions, ConditionStatus::False, "InvalidSpec", &safe(&message), generation);
     status
 }
 
 /// What a policy amounts to; `permitted` is how many links it permits, if it can be used at all.
-fn status(policy: &ApprovalPolicy, permitted: Option<usize>) -> ApprovalPolicyStatus {
+#[must_use]
+pub fn status(policy: &ApprovalPolicy, permitted: Option<usize>) -> ApprovalPolicyStatus {
     let generation = policy.metadata.generation;
     let mut status = policy.status.clone().unwrap_or_default();
     status.observed_generation = generation;
@@ -252,7 +255,21 @@ fn status(policy: &ApprovalPolicy, permitted: Option<usize>) -> ApprovalPolicySt
             (ConditionStatus::True, "InForce", message)
         }
     };
-    let ready = DesiredCondition::new("Ready", truth, reason, message).observed_generation(generation);
-    let _ = conditions::set(&mut status.conditions, ready);
+    tell(&mut status.conditions, truth, reason, &message, generation);
     status
+}
+
+/// Sets Ready, and Stalled where nothing changes until somebody corrects the policy: kstatus takes `Ready=False` alone
+/// for work that goes on.
+fn tell(all: &mut Vec<Condition>, truth: ConditionStatus, reason: &str, message: &str, generation: Option<i64>) {
+    let mut set = |kind: &str, truth: ConditionStatus| {
+        let desired = DesiredCondition::new(kind, truth, reason, message).observed_generation(generation);
+        let _ = conditions::set(all, desired);
+    };
+    set("Ready", truth);
+    if truth == ConditionStatus::False {
+        set("Stalled", ConditionStatus::True);
+    } else {
+        conditions::remove(all, "Stalled");
+    }
 }

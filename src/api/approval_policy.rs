@@ -142,7 +142,7 @@ pub enum OnUnconfirmed {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalPolicyStatus {
-    /// The generation that this status is about.
+    /// The generation that this status is about; -1 before the operator has looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// How many links ask for automatic approval now and are permitted by this policy.
@@ -151,7 +151,7 @@ pub struct ApprovalPolicyStatus {
     /// In which ways the policy is broader than one subscription, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// Ready.
+    /// Ready; Stalled only while it is True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

@@ -12,13 +12,13 @@ use super::{ApprovalPolicy, SignalRSharedPrivateLink};
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut link = SignalRSharedPrivateLink::crd();
-    // An object without any status reads as settled to kstatus; this one never does.
-    at(&mut link, &["status"], |status| status.default = Some(JSON(json!({"observedGeneration": -1}))));
-    at(&mut link, &["status", "observedGeneration"], |generation| {
-        generation.default = Some(JSON(json!(-1)));
-    });
     let mut policy = ApprovalPolicy::crd();
     for crd in [&mut link, &mut policy] {
+        // An object without any status reads as settled to kstatus; ours never do.
+        at(crd, &["status"], |status| status.default = Some(JSON(json!({"observedGeneration": -1}))));
+        at(crd, &["status", "observedGeneration"], |generation| {
+            generation.default = Some(JSON(json!(-1)));
+        });
         // Conditions are merged by type, not replaced as a whole.
         at(crd, &["status", "conditions"], |conditions| {
             conditions.x_kubernetes_list_type = Some("map".into());

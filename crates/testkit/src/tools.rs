@@ -40,6 +40,15 @@ pub fn helm3() -> anyhow::Result<PathBuf> {
     Ok(built(&HELM, "helm3.sh", &[])?.to_owned())
 }
 
+/// What GitOps controllers make of an object (`tools/gitops`), built first where it is missing.
+///
+/// # Errors
+/// When it cannot be built; the script tells why.
+pub fn gitops() -> anyhow::Result<PathBuf> {
+    static GITOPS: OnceLock<PathBuf> = OnceLock::new();
+    Ok(built(&GITOPS, "go-tool.sh", &["tools/gitops", "gitops", "."])?.to_owned())
+}
+
 /// What a script of `tools` built, by the path that it prints.
 fn built(place: &'static OnceLock<PathBuf>, script: &str, arguments: &[&str]) -> anyhow::Result<&'static Path> {
     if let Some(place) = place.get() {
