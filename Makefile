@@ -19,10 +19,12 @@ help: ## Lists the targets
 prerequisites:
 	@tools/prerequisites.sh
 
-tools: prerequisites ## Builds etcd, kube-apiserver, kubectl, both helms and what judges for GitOps (once, cached)
+tools: prerequisites ## Builds etcd, kube-apiserver, kubectl, both helms, Prometheus and what judges for GitOps (once, cached)
 	@tools/build.sh --with-helm >/dev/null
 	@tools/helm3.sh >/dev/null
 	@tools/go-tool.sh tools/gitops gitops . >/dev/null
+	@tools/go-tool.sh tools/prometheus prometheus github.com/prometheus/prometheus/cmd/prometheus >/dev/null
+	@tools/go-tool.sh tools/prometheus promtool github.com/prometheus/prometheus/cmd/promtool >/dev/null
 
 demo: prerequisites ## Shows the whole story in the terminal; KEEP=1 leaves it running
 	@tools/build.sh >/dev/null

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::azure::ArmClient;
 use crate::health::Readiness;
 use crate::kubernetes::{Events, Objects};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, WatchKind};
 use crate::permissions::{self, PolicyWatch};
 use crate::queue::Queue;
 use crate::reconcile::{
@@ -61,6 +61,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
         index: index.clone(),
         wake: wake.clone(),
         pace,
+        metrics: metrics.clone(),
     });
     let context = Arc::new(Context {
         objects: Objects::new(client.clone()),
@@ -73,8 +74,8 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
         limits: Limits::paced(pace),
         clock,
         jitter,
-        lanes: Lanes::new(wake, pace),
-        memories: Memories::default(),
+        lanes: Lanes::new(wake, pace, &metrics),
+        memories: Memories::new(metrics.clone()),
         index,
         sees_all: namespaces.is_empty(),
         orphans: Orphans::default(),
@@ -93,7 +94,7 @@ async fn work(
     shutdown: impl Future<Output = ()>,
 ) {
     let (mut changes, mut shutdown) = (std::pin::pin!(changes), std::pin::pin!(shutdown));
-    let (mut queue, mut passes) = (Queue::new(CONCURRENCY), JoinSet::new());
+    let (mut queue, mut passes) = (Queue::new(CONCURRENCY, context.metrics.links.queue_depth()), JoinSet::new());
     loop {
         while let Some(key) = queue.begin() {
             let context = context.clone();
@@ -141,7 +142,9 @@ fn changes(
         let changes = match event {
             Ok(event) => context.index.apply(watch, event),
             Err(error) => {
-                tracing::warn!(%error, "watch failed; restarting it");
+                let kind = WatchKind::SignalRSharedPrivateLink;
+                tracing::warn!(%error, ?kind, "watch failed; restarting it");
+                context.metrics.cluster.watch_failed(kind);
                 if is_forbidden(&error) { context.index.refuse(watch) } else { Vec::new() }
             }
         };
@@ -193,7 +196,7 @@ mod tests {
             Ok::<_, std::io::Error>(answer.unwrap())
         });
         let make = || -> anyhow::Result<Arc<dyn TokenCredential>> { anyhow::bail!("no credential") };
-        let tokens = TokenSource::new(Box::new(make), "None".into(), String::new(), Arc::default());
+        let tokens = TokenSource::new(Box::new(make), "None".into(), String::new(), Arc::default(), Arc::default());
         let endpoint = Url::parse("https://azure.test").unwrap();
         let readiness = Readiness::default();
         let setup = Setup {

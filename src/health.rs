@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Format, Metrics};
 
 /// Whether the operator is ready: it leads, and its watches have listed everything once; or it could take over.
 #[derive(Debug, Clone, Default)]
@@ -80,16 +80,18 @@ async fn serve(address: Option<SocketAddr>, flag: &str, router: Router) -> anyho
     Ok(())
 }
 
-/// Serves /metrics.
+/// Serves /metrics, in the format that is asked for.
 ///
 /// # Errors
 /// When the address cannot be listened at.
 pub async fn serve_metrics(address: Option<SocketAddr>, metrics: Arc<Metrics>) -> anyhow::Result<()> {
-    let text = move || {
+    let text = move |headers: HeaderMap| {
         let metrics = metrics.clone();
         async move {
-            let content_type = [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-            match metrics.encode() {
+            let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+            let format = Format::accepted(accept.unwrap_or_default());
+            let content_type = [(CONTENT_TYPE, format.content_type())];
+            match metrics.encode(format) {
                 Ok(text) => (StatusCode::OK, content_type, text),
                 Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, content_type, String::new()),
             }

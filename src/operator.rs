@@ -29,13 +29,13 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let settings = args.cloud_settings().map_err(anyhow::Error::msg)?;
     let metrics = Arc::new(Metrics::default());
     let http = http_client(&settings)?;
-    let tokens = token_source(&settings, &http)?;
+    let tokens = token_source(&settings, &http, &metrics)?;
     let arm = ArmClient::new(ArmSetup {
         versions: args.api_versions(),
         pace: args.pace,
         ..ArmSetup::new(http, settings.arm.clone(), tokens, metrics.clone())
     });
-    let client = kubernetes::connect().await?;
+    let client = kubernetes::connect(metrics.clone()).await?;
     check_definitions(&client, &args.watch_namespaces).await?;
     let readiness = Readiness::default();
     health::serve_metrics(args.metrics_address, metrics.clone()).await?;
@@ -55,6 +55,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
         jitter: rand::random,
     };
     if !args.leader_elect {
+        metrics.cluster.lead(true);
         controller::run(setup(), signal()).await;
         return Ok(());
     }
@@ -64,7 +65,9 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let leading = AtomicBool::new(false);
     let lead = async {
         leading.store(true, Ordering::Relaxed);
+        metrics.cluster.lead(true);
         controller::run(setup(), signal()).await;
+        metrics.cluster.lead(false);
     };
     tokio::select! {
         held = election.with_lease(lead) => {

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::api::{self, ApprovalPolicy, ApprovalPolicyStatus};
 use crate::kubernetes::{KubeFailure, Objects};
+use crate::metrics::{Metrics, WatchKind};
 use crate::reconcile::{Index, ObjectKey};
 
 /// How long changes are gathered before they are acted on, at pace 1.
@@ -43,6 +44,8 @@ pub struct PolicyWatch {
     pub wake: mpsc::UnboundedSender<ObjectKey>,
     /// The operator's pace.
     pub pace: f64,
+    /// Told of watches that fail.
+    pub metrics: Arc<Metrics>,
 }
 
 /// A policy as it is stored: one that this version of the operator cannot read permits nothing, is told
@@ -78,7 +81,11 @@ fn version(policy: &StoredPolicy) -> Version {
 pub async fn watch(context: PolicyWatch) {
     let changed = Notify::new();
     let all = Api::all(context.client.clone());
-    let (policies, policy_events) = reflect(watcher::<StoredPolicy>(all, watcher::Config::default()), "policies");
+    let (policies, policy_events) = reflect(
+        watcher::<StoredPolicy>(all, watcher::Config::default()),
+        WatchKind::ApprovalPolicy,
+        context.metrics.clone(),
+    );
     let (namespaces, namespace_events) = namespaces(&context);
     let mut events = futures::stream::select(policy_events, namespace_events);
     let listed = async {
@@ -122,7 +129,10 @@ fn namespaces(context: &PolicyWatch) -> (Namespaces, impl Stream<Item = ()> + Se
         [] => vec![all],
         some => some.iter().map(|name| all.clone().fields(&format!("metadata.name={name}"))).collect(),
     };
-    let watch = |config| reflect(watcher(Api::all(context.client.clone()), config), "namespaces");
+    let watch = |config| {
+        let events = watcher(Api::all(context.client.clone()), config);
+        reflect(events, WatchKind::Namespace, context.metrics.clone())
+    };
     let (stores, events): (Vec<_>, Vec<_>) = configs.into_iter().map(watch).unzip();
     (stores, futures::stream::select_all(events))
 }
@@ -130,7 +140,8 @@ fn namespaces(context: &PolicyWatch) -> (Namespaces, impl Stream<Item = ()> + Se
 /// A store that a watch keeps, and the watch's events.
 fn reflect<K>(
     watch: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
-    what: &'static str,
+    kind: WatchKind,
+    metrics: Arc<Metrics>,
 ) -> (Store<K>, impl Stream<Item = ()> + Send + Unpin)
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
@@ -142,7 +153,8 @@ where
         .reflect(writer)
         .map(move |event| {
             if let Err(error) = event {
-                tracing::warn!(%error, "watch of {what} failed; restarting it");
+                tracing::warn!(%error, ?kind, "watch failed; restarting it");
+                metrics.cluster.watch_failed(kind);
             }
         })
         .boxed();

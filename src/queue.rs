@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::time::DelayQueue;
 use tokio_util::time::delay_queue::Key;
 
@@ -42,12 +43,15 @@ pub struct Queue {
     namespaces: HashMap<String, Namespace>,
     /// Namespaces in which something is due, in the order of their turns; each stands here once.
     turns: VecDeque<String>,
+    /// How many are due.
+    depth: Gauge,
 }
 
 impl Queue {
-    /// An empty queue with so many places for passes.
-    pub fn new(places: usize) -> Self {
+    /// An empty queue with so many places for passes, which tells `depth` how many objects wait for one.
+    pub fn new(places: usize, depth: Gauge) -> Self {
         Self {
+            depth,
             places,
             running: 0,
             states: HashMap::new(),
@@ -92,6 +96,7 @@ impl Queue {
     }
 
     fn become_due(&mut self, key: ObjectKey) {
+        self.depth.inc();
         let namespace = self.namespaces.entry(key.namespace.clone()).or_default();
         if namespace.due.is_empty() {
             self.turns.push_back(key.namespace.clone());
@@ -116,6 +121,7 @@ impl Queue {
             }
             if let Some(key) = next {
                 self.running += 1;
+                self.depth.dec();
                 self.states.insert(key.clone(), State::Runs { again: false });
                 return Some(key);
             }
@@ -150,11 +156,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_in_one_namespace_leaves_room_for_others() {
-        let mut queue = Queue::new(4);
+        let mut queue = Queue::new(4, Gauge::default());
         for name in ["1", "2", "3", "4"] {
             queue.add(key("flood", name));
         }
         assert_eq!(begin(&mut queue), ["flood/1", "flood/2"]);
+        assert_eq!(queue.depth.get(), 2);
         queue.add(key("quiet", "1"));
         queue.add(key("quiet", "2"));
         queue.add(key("third", "1"));
@@ -169,11 +176,12 @@ mod tests {
         assert_eq!(begin(&mut queue), ["flood/4"]);
         queue.end(key("flood", "4"), None);
         assert!(queue.states.is_empty() && queue.namespaces.is_empty() && queue.turns.is_empty());
+        assert_eq!(queue.depth.get(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_pass_over_an_object_at_a_time_and_none_is_lost() {
-        let mut queue = Queue::new(4);
+        let mut queue = Queue::new(4, Gauge::default());
         for _ in 0..3 {
             queue.add(key("a", "1"));
         }

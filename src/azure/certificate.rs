@@ -25,6 +25,7 @@ const LIFETIME: i64 = 300;
 #[derive(Debug)]
 pub(super) struct Certificate {
     file: PathBuf,
+    expires: i64,
     client: String,
     /// The token endpoint.
     audience: String,
@@ -36,9 +37,21 @@ impl Certificate {
     /// # Errors
     /// When the file cannot be read, or does not hold both.
     pub(super) fn new(file: PathBuf, client: String, audience: String) -> anyhow::Result<Self> {
-        let certificate = Self { file, client, audience };
+        let mut certificate = Self { file, expires: 0, client, audience };
         certificate.assertion(Timestamp::now())?;
+        certificate.expires = certificate.not_after().unwrap_or_default();
         Ok(certificate)
+    }
+
+    /// When it expires, in seconds of Unix time; 0 where that cannot be read.
+    pub(super) const fn expires(&self) -> i64 {
+        self.expires
+    }
+
+    fn not_after(&self) -> Option<i64> {
+        let der = CertificateDer::from_pem_slice(&std::fs::read(&self.file).ok()?).ok()?;
+        let (_, certificate) = x509_parser::parse_x509_certificate(&der).ok()?;
+        Some(certificate.validity().not_after.timestamp())
     }
 
     fn assertion(&self, now: Timestamp) -> anyhow::Result<String> {

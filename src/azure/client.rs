@@ -311,7 +311,7 @@ impl ArmClient {
             Err(call) => call.error.failure.label(),
         };
         if let Some(call) = about.call {
-            self.shared.setup.metrics.arm_call(call.into(), label);
+            self.shared.setup.metrics.azure.called(call, label);
         }
         outcome
     }
@@ -323,7 +323,7 @@ impl ArmClient {
             error: about.error(failure, String::new(), message),
             fate: Fate::NotApplied,
         };
-        let Shared { setup: ArmSetup { transport, tokens, .. }, gates, budget, silences } = &*self.shared;
+        let Shared { setup: ArmSetup { transport, tokens, metrics, .. }, gates, budget, silences } = &*self.shared;
         let token = tokens.token().await.map_err(|why| not_sent(Failure::CredentialUnavailable, why))?;
         // The token may have taken its time. From here on a connection may have to be made, within the
         // call's deadline, and nothing else is waited for.
@@ -351,10 +351,14 @@ impl ArmClient {
         let request = request
             .body(body)
             .map_err(|error| not_sent(Failure::Unexpected, format!("the request cannot be made: {error}")))?;
+        let begun = Instant::now();
         let answer = match tokio::time::timeout(DEADLINE, transport.send(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(Lost { sent: true, why: format!("no answer within {} s", DEADLINE.as_secs()) }),
         };
+        if let Some(call) = about.call {
+            metrics.azure.answered(call, begun.elapsed());
+        }
         let (parts, body) = match answer {
             Ok(answer) => {
                 silences.end(&service);
@@ -371,6 +375,7 @@ impl ArmClient {
         let correlation = correlation(&headers);
         if let Some(left) = remaining(&headers, bucket.word()) {
             budget.correct(&about.subscription, bucket, left);
+            metrics.azure.remaining(bucket.word(), left);
         }
         if (200..300).contains(&status) {
             gates.forget(&scopes);
@@ -382,6 +387,9 @@ impl ArmClient {
         let [subscription, resource] = scopes;
         let scope = if status == 429 { Some(subscription) } else { asked.map(|_| resource) };
         let closed = scope.map(|scope| gates.close(scope, asked));
+        if let Some(wait) = closed.filter(|_| status == 429) {
+            metrics.azure.throttled(bucket.word(), wait);
+        }
         if let (Some(asked), Some(closed)) = (asked, closed.filter(|closed| asked.is_some_and(|asked| asked > *closed)))
         {
             message =

@@ -20,20 +20,25 @@ use super::cloud::{CloudSettings, CredentialKind};
 use super::entra::{Refusal, TokenEndpoint, TokenTransport};
 use super::token::TokenSource;
 use super::transport::identity_client;
+use crate::metrics::Metrics;
 
-/// The token source that the settings ask for.
+/// The token source that the settings ask for; `metrics` are told of what it asks and gets.
 ///
 /// # Errors
 /// When a variable that the credential needs is missing; the message names it.
-pub fn token_source(settings: &CloudSettings, http: &reqwest::Client) -> anyhow::Result<TokenSource> {
+pub fn token_source(
+    settings: &CloudSettings,
+    http: &reqwest::Client,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<TokenSource> {
     let refusal = Arc::new(Mutex::new(None));
     let kind = resolve(settings);
-    let (settings_, http, shared) = (settings.clone(), http.clone(), refusal.clone());
-    let make = move || credential(kind, &settings_, &http, &shared);
+    let (settings_, http, shared, told) = (settings.clone(), http.clone(), refusal.clone(), metrics.clone());
+    let make = move || credential(kind, &settings_, &http, &shared, &told);
     // Once at the start, so that a missing variable is told then and not hours later.
     make()?;
     let name = if kind == settings.credential { format!("{kind:?}") } else { format!("{kind:?}, which auto chose") };
-    Ok(TokenSource::new(Box::new(make), name, settings.scope.clone(), refusal))
+    Ok(TokenSource::new(Box::new(make), name, settings.scope.clone(), refusal, metrics.clone()))
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -71,6 +76,7 @@ fn credential(
     settings: &CloudSettings,
     http: &reqwest::Client,
     refusal: &Refusal,
+    metrics: &Metrics,
 ) -> anyhow::Result<Arc<dyn TokenCredential>> {
     let options = |http: &reqwest::Client, endpoint: TokenEndpoint| {
         let mut custom = CustomConfiguration::default();
@@ -125,6 +131,7 @@ fn credential(
             )?;
             let audience = format!("{}/{tenant}/oauth2/v2.0/token", settings.authority.as_str().trim_end_matches('/'));
             let certificate = Certificate::new(file, client.clone(), audience)?;
+            metrics.azure.credential_expires(certificate.expires());
             let options = ClientAssertionCredentialOptions { client_options: client_options() };
             ClientAssertionCredential::new(tenant, client, certificate, Some(options)).context("client certificate")?
         }

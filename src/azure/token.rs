@@ -17,6 +17,7 @@ use super::client::DEADLINE;
 use super::entra::Refusal;
 use super::error::causes;
 use crate::locked::Locked;
+use crate::metrics::{Metrics, TokenOutcome};
 
 /// A token is renewed when less than this is left of it.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
@@ -107,6 +108,7 @@ struct Source {
     name: String,
     scope: String,
     refusal: Refusal,
+    metrics: Arc<Metrics>,
     held: Locked<Option<Token>>,
     /// Held by the one refresh that may be under way: how the last one failed, if it did.
     refresh: Arc<tokio::sync::Mutex<Option<Failed>>>,
@@ -133,8 +135,15 @@ impl TokenSource {
     /// A source that makes its credential anew with `make` for each token: a secret or a file may have been replaced
     /// since, and credentials keep their tokens. `name` says which one it is, for people.
     #[must_use]
-    pub fn new(make: Box<MakeCredential>, name: String, scope: String, refusal: Refusal) -> Self {
-        Self(Arc::new(Source { make, name, scope, refusal, held: Locked::new(None), refresh: Arc::default() }))
+    pub fn new(
+        make: Box<MakeCredential>,
+        name: String,
+        scope: String,
+        refusal: Refusal,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let (held, refresh) = (Locked::new(None), Arc::default());
+        Self(Arc::new(Source { make, name, scope, refusal, metrics, held, refresh }))
     }
 
     /// Which credential it is, for people.
@@ -182,6 +191,7 @@ impl Source {
     }
 
     fn hold(&self, token: Option<Token>) {
+        self.metrics.azure.hold_token(token.as_ref().map(Token::expires));
         *self.held.lock() = token;
     }
 
@@ -234,23 +244,31 @@ impl Source {
     }
 
     async fn request(&self) -> Result<Token, String> {
-        let source = (self.make)().map_err(|error| format!("{error:#}"))?;
+        let (outcome, answer) = match (self.make)() {
+            Ok(credential) => self.request_with(&*credential).await,
+            Err(error) => (TokenOutcome::NoCredential, Err(format!("{error:#}"))),
+        };
+        self.metrics.azure.asked_for_token(outcome);
+        answer
+    }
+
+    async fn request_with(&self, credential: &dyn TokenCredential) -> (TokenOutcome, Result<Token, String>) {
         if let Ok(mut refusal) = self.refusal.lock() {
             *refusal = None;
         }
         let scopes = [self.scope.as_str()];
-        let answer = tokio::time::timeout(DEADLINE, source.get_token(&scopes, None)).await;
+        let answer = tokio::time::timeout(DEADLINE, credential.get_token(&scopes, None)).await;
         let said = || self.refusal.lock().ok().and_then(|r| r.clone());
         match answer {
-            Ok(Ok(token)) => Ok(Token {
-                secret: token.token.secret().into(),
-                expires: token.expires_on.into(),
-                since: Instant::now(),
-            }),
-            Ok(Err(error)) => Err(safe(&said().unwrap_or_else(|| causes(&error)))),
+            Ok(Ok(token)) => {
+                let (secret, expires) = (token.token.secret().into(), token.expires_on.into());
+                (TokenOutcome::Ok, Ok(Token { secret, expires, since: Instant::now() }))
+            }
+            Ok(Err(error)) => (TokenOutcome::Refused, Err(safe(&said().unwrap_or_else(|| causes(&error))))),
             Err(_) => {
                 let late = format!("no token within {} s", DEADLINE.as_secs());
-                Err(said().map_or_else(|| late.clone(), |last| format!("{late}; the last answer: {last}")))
+                let why = said().map_or_else(|| late.clone(), |last| format!("{late}; the last answer: {last}"));
+                (TokenOutcome::Late, Err(why))
             }
         }
     }

@@ -72,7 +72,7 @@ async fn token(
     http: &reqwest::Client,
     report: &mut Report,
 ) -> Option<(TokenSource, Option<String>)> {
-    let (subject, found) = match token_source(cloud, http) {
+    let (subject, found) = match token_source(cloud, http, &Arc::default()) {
         Ok(source) => {
             let token = source.token().await;
             (source.credential().to_owned(), token.map(|token| (source, token)))

@@ -1,5 +1,6 @@
 //! The cluster: whether it can be reached, what is installed there, and what the operator may do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -54,7 +55,7 @@ pub(super) async fn examine(args: &RunArgs, report: &mut Report) -> Result<Clien
 
 async fn reach() -> Result<(Client, Info), String> {
     let late = |_| format!("no answer within {} s", DEADLINE.as_secs());
-    let client = tokio::time::timeout(DEADLINE, connect()).await.map_err(late)?;
+    let client = tokio::time::timeout(DEADLINE, connect(Arc::default())).await.map_err(late)?;
     let client = client.map_err(|error| format!("{error:#}"))?;
     let version = tokio::time::timeout(DEADLINE, client.apiserver_version()).await.map_err(late)?;
     match version {

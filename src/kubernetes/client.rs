@@ -1,5 +1,6 @@
 //! How the cluster is reached: in the pod by its service account, elsewhere as every tool does it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -8,6 +9,9 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tower::timeout::TimeoutLayer;
+
+use super::count::CountRequests;
+use crate::metrics::Metrics;
 
 /// By then the API server has begun to answer, also a list or a watch: its own limit for a request
 /// is a minute (`--request-timeout`).
@@ -25,21 +29,26 @@ pub fn deadline() -> TimeoutLayer {
 
 /// A client whose calls are not retried (R5: what failed is observed again), whose answers begin by
 /// the deadline, and whose connections are given up when they are `silent` for so long.
-fn client(mut config: Config, deadline: &TimeoutLayer, silent: Duration) -> anyhow::Result<Client> {
+fn client(
+    mut config: Config,
+    deadline: &TimeoutLayer,
+    silent: Duration,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<Client> {
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
     config.read_timeout = Some(silent);
     config.reset_reader_on_write = true;
     let server = config.cluster_url.clone();
     let builder = ClientBuilder::try_from(config).with_context(|| format!("no client for {server} can be made"))?;
-    Ok(builder.with_layer(deadline).build())
+    Ok(builder.with_layer(deadline).with_layer(&CountRequests::new(metrics)).build())
 }
 
-/// A client that never retries and never waits without a deadline.
+/// A client that never retries and never waits without a deadline; `metrics` are told of each request.
 ///
 /// # Errors
 /// In words that say which file or variable is wrong.
-pub async fn connect() -> anyhow::Result<Client> {
+pub async fn connect(metrics: Arc<Metrics>) -> anyhow::Result<Client> {
     let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     let explicit = std::env::var("KUBECONFIG").ok().filter(|paths| !paths.is_empty());
     let config = match (&explicit, in_pod) {
@@ -70,7 +79,7 @@ pub async fn connect() -> anyhow::Result<Client> {
             config
         }
     };
-    client(config, &deadline(), IDLE_TIMEOUT)
+    client(config, &deadline(), IDLE_TIMEOUT, metrics)
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -138,7 +147,8 @@ mod tests {
             connection.write_all(says.as_bytes()).await.unwrap();
             tokio::time::sleep(LONG).await;
         });
-        let client = client(Config::new(url.parse().unwrap()), &TimeoutLayer::new(begun), silent).unwrap();
+        let client =
+            client(Config::new(url.parse().unwrap()), &TimeoutLayer::new(begun), silent, Arc::default()).unwrap();
         let namespaces: Api<Namespace> = Api::all(client);
         namespaces.list(&ListParams::default()).await.unwrap_err().to_string()
     }

@@ -8,12 +8,14 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
 use signalr_private_link_core::backoff::{self, Range};
 use tokio::sync::{OwnedMutexGuard, mpsc};
 use tokio::time::Instant;
 
 use super::ObjectKey;
 use crate::locked::Locked;
+use crate::metrics::Metrics;
 
 /// How long a SignalR rests after an operation at pace 1.
 const REST: Duration = Duration::from_secs(5);
@@ -47,6 +49,8 @@ struct Signalrs {
     lanes: HashMap<String, Lane>,
     /// The lane in which it is an object's turn.
     turns: HashMap<ObjectKey, String>,
+    /// How many objects wait, in all lanes.
+    waiting: Gauge,
 }
 
 /// The lanes of all SignalRs and vaults.
@@ -58,10 +62,12 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// Lanes that wake objects through `wake`; `pace` scales the rest after an operation.
+    /// Lanes that wake objects through `wake`; `pace` scales the rest after an operation. `metrics` are told how many
+    /// wait.
     #[must_use]
-    pub fn new(wake: mpsc::UnboundedSender<ObjectKey>, pace: f64) -> Self {
-        Self { locks: Locked::default(), signalrs: Arc::default(), wake, pace }
+    pub fn new(wake: mpsc::UnboundedSender<ObjectKey>, pace: f64, metrics: &Metrics) -> Self {
+        let signalrs = Signalrs { waiting: metrics.links.waiting_for_lane(), ..Signalrs::default() };
+        Self { locks: Locked::default(), signalrs: Arc::new(Locked::new(signalrs)), wake, pace }
     }
 
     /// Holds the lane of a parent for the last reads before a write and the write itself.
@@ -75,7 +81,13 @@ impl Lanes {
     }
 
     fn with<T>(&self, signalr: &str, change: impl FnOnce(&mut Lane) -> T) -> T {
-        change(self.signalrs.lock().lanes.entry(signalr.to_owned()).or_default())
+        let mut signalrs = self.signalrs.lock();
+        let Signalrs { lanes, waiting, .. } = &mut *signalrs;
+        let lane = lanes.entry(signalr.to_owned()).or_default();
+        let before = lane.waiting.len();
+        let result = change(lane);
+        waiting.inc_by(lane.waiting.len() as i64 - before as i64);
+        result
     }
 
     /// A question about a lane; one that nobody used yet is free.
@@ -177,8 +189,11 @@ impl Lanes {
         let mut signalrs = self.signalrs.lock();
         signalrs.turns.remove(object);
         let mut freed = Vec::new();
-        for (signalr, lane) in &mut signalrs.lanes {
+        let Signalrs { lanes, waiting: gauge, .. } = &mut *signalrs;
+        for (signalr, lane) in lanes {
+            let before = lane.waiting.len();
             lane.waiting.retain(|waiting| waiting != object);
+            gauge.inc_by(lane.waiting.len() as i64 - before as i64);
             let held = lane.release(object) | lane.turn.take_if(|(who, _)| who == object).is_some();
             freed.extend(held.then(|| signalr.clone()));
         }
@@ -191,6 +206,7 @@ impl Signalrs {
     fn wake(&mut self, signalr: &str, wake: &mpsc::UnboundedSender<ObjectKey>) {
         let Some(lane) = self.lanes.get_mut(signalr) else { return };
         if let Some(next) = lane.next() {
+            self.waiting.dec();
             self.turns.insert(next.clone(), signalr.to_owned());
             // The receiver is gone only when the controller is.
             let _ = wake.send(next);
@@ -249,13 +265,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_goes_after_the_other_with_a_rest_between() {
         let (wake, mut woken) = mpsc::unbounded_channel();
-        let lanes = Lanes::new(wake, 0.1);
+        let metrics = Metrics::default();
+        let lanes = Lanes::new(wake, 0.1, &metrics);
         lanes.occupy("s", &key("a"));
         assert!(!lanes.busy("s", &key("a")));
         for waiting in ["b", "c", "b"] {
             assert!(lanes.busy("s", &key(waiting)));
             lanes.queue("s", &key(waiting));
         }
+        assert_eq!(metrics.links.waiting_for_lane().get(), 2);
         lanes.rest("s", &key("a"));
         assert!(lanes.busy("s", &key("b")), "the SignalR rests");
         assert_eq!(woken.recv().await, Some(key("b")));
@@ -265,7 +283,9 @@ mod tests {
         lanes.yield_turn(&key("b"));
         assert!(woken.try_recv().is_err(), "b writes");
         lanes.rest("s", &key("b"));
+        assert_eq!(metrics.links.waiting_for_lane().get(), 1);
         assert_eq!(woken.recv().await, Some(key("c")));
+        assert_eq!(metrics.links.waiting_for_lane().get(), 0);
         assert!(woken.try_recv().is_err());
     }
 
@@ -273,7 +293,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_is_next_and_finds_the_signalr_busy_does_not_wake_itself() {
         let (wake, mut woken) = mpsc::unbounded_channel();
-        let lanes = Lanes::new(wake, 1.0);
+        let lanes = Lanes::new(wake, 1.0, &Metrics::default());
         lanes.occupy("s", &key("a"));
         lanes.queue("s", &key("b"));
         lanes.queue("s", &key("c"));
@@ -294,7 +314,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refusal_rests_longer_each_time_until_a_write_is_accepted() {
         let (wake, _woken) = mpsc::unbounded_channel();
-        let lanes = Lanes::new(wake, 1.0);
+        let lanes = Lanes::new(wake, 1.0, &Metrics::default());
         let rests = async || {
             let begun = Instant::now();
             lanes.rest_after_refusal("s", &key("a"));
@@ -311,7 +331,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn namespaces_take_turns() {
         let (wake, mut woken) = mpsc::unbounded_channel();
-        let lanes = Lanes::new(wake, 1.0);
+        let lanes = Lanes::new(wake, 1.0, &Metrics::default());
         let other = ObjectKey { namespace: "fabrikam".into(), name: "d".into() };
         lanes.occupy("s", &key("a"));
         for waiting in [key("b"), key("c"), other.clone(), key("e")] {
@@ -327,7 +347,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_does_not_take_its_turn_gives_it_away() {
         let (wake, mut woken) = mpsc::unbounded_channel();
-        let lanes = Lanes::new(wake, 1.0);
+        let lanes = Lanes::new(wake, 1.0, &Metrics::default());
         lanes.occupy("s", &key("a"));
         lanes.queue("s", &key("b"));
         lanes.queue("s", &key("c"));

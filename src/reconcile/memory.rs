@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use signalr_private_link_core::action::ActionKind;
 use signalr_private_link_core::memory::{Learned, Moment};
@@ -17,6 +19,7 @@ use super::ObjectKey;
 use crate::api::{FINALIZER, SignalRSharedPrivateLink};
 use crate::azure::FollowedOperation;
 use crate::locked::Locked;
+use crate::metrics::{Counted, Metrics, Pending};
 
 /// One object's memory. It belongs to a uid: an object of the same name is another one.
 struct Entry {
@@ -36,6 +39,18 @@ struct Entry {
     attempt: u32,
     /// The effect of the last pass, if it had one.
     acted: Option<ActionKind>,
+    /// As what it is counted among all.
+    shown: Option<Shown>,
+    /// It is counted among those that wait longer each time.
+    backs_off: Option<Counted>,
+}
+
+/// What the metrics know of an object.
+struct Shown {
+    reason: Option<Reason>,
+    _counted: Counted,
+    /// It waits for a person to approve.
+    pending: Option<Pending>,
 }
 
 impl Entry {
@@ -52,8 +67,37 @@ impl Entry {
             is_in_phase: false,
             attempt: 0,
             acted: None,
+            shown: None,
+            backs_off: None,
         }
     }
+
+    /// Counts the object under this reason. `since` is when it began to wait, where it waits for a person.
+    fn show(&mut self, reason: Option<Reason>, since: Option<Timestamp>, metrics: &Metrics) {
+        let is_pending = matches!(reason, Some(Reason::PendingApproval | Reason::ApprovalTimedOut));
+        if self.shown.as_ref().is_none_or(|shown| shown.reason != reason) {
+            // It waits on, if it did.
+            let pending = self.shown.take().and_then(|before| before.pending);
+            self.shown = Some(Shown { reason, _counted: metrics.links.count(reason), pending });
+        }
+        let Some(shown) = &mut self.shown else { return };
+        if !is_pending {
+            shown.pending = None;
+        } else if let Some(second) = since.map(Timestamp::as_second)
+            && shown.pending.as_ref().map(Pending::second) != Some(second)
+        {
+            shown.pending = Some(metrics.links.wait_since(second));
+        }
+    }
+}
+
+/// The reason that an object's status has, and since when it waits for approval, if it does.
+fn told_before(object: &SignalRSharedPrivateLink) -> Option<(Reason, Timestamp)> {
+    let status = object.status.as_ref()?;
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready")?;
+    let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == ready.reason)?;
+    let requested = status.approval.as_ref().and_then(|approval| approval.requested_at.as_ref());
+    Some((reason, requested.unwrap_or(&ready.last_transition_time).0))
 }
 
 /// The memories of all objects.
@@ -62,15 +106,16 @@ pub struct Memories {
     entries: Locked<HashMap<ObjectKey, Entry>>,
     /// When a write to a link last ended with an unknown outcome, by the link's id.
     unknown: Locked<HashMap<String, Instant>>,
-}
-
-impl Default for Memories {
-    fn default() -> Self {
-        Self { started: Instant::now(), entries: Locked::default(), unknown: Locked::default() }
-    }
+    metrics: Arc<Metrics>,
 }
 
 impl Memories {
+    /// Nothing yet. `metrics` are told of what is remembered and forgotten.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { started: Instant::now(), entries: Locked::default(), unknown: Locked::default(), metrics }
+    }
+
     fn with<T>(&self, key: &ObjectKey, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         let mut entries = self.entries.lock();
         entries.get_mut(key).map(change)
@@ -91,6 +136,8 @@ impl Memories {
         if entry.uid != uid {
             *entry = Entry::new(uid, learned());
         }
+        let (reason, since) = told_before(object).unzip();
+        entry.show(reason, since, &self.metrics);
         // After a start all are looked at, those of one SignalR one after the other.
         entry.is_in_phase |= entry.asked == 0 && object.status.is_some();
         let mut hasher = DefaultHasher::new();
@@ -182,6 +229,10 @@ impl Memories {
     /// Counts an attempt: how many there were since the reason last changed. `None` as reason keeps counting.
     pub fn count_attempt(&self, key: &ObjectKey, reason: Option<Reason>) -> u32 {
         let attempt = self.with(key, |e| {
+            if reason.is_some() && e.shown.as_ref().is_none_or(|shown| shown.reason != reason) {
+                let waits = e.shown.as_ref().is_some_and(|shown| shown.pending.is_some());
+                e.show(reason, (!waits).then(Timestamp::now), &self.metrics);
+            }
             if reason.is_some() && e.reason != reason {
                 e.reason = reason;
                 e.reason_since = Instant::now();
@@ -197,6 +248,15 @@ impl Memories {
     /// Records whether the next pass is one of many over the objects of its SignalR.
     pub fn set_in_phase(&self, key: &ObjectKey, is_in_phase: bool) {
         self.with(key, |e| e.is_in_phase = is_in_phase);
+    }
+
+    /// Records whether the object waits longer each time, for something is wrong.
+    pub fn set_backing_off(&self, key: &ObjectKey, backs_off: bool) {
+        self.with(key, |e| {
+            if e.backs_off.is_some() != backs_off {
+                e.backs_off = backs_off.then(|| self.metrics.links.back_off());
+            }
+        });
     }
 
     /// Whether this pass is one of many over the objects of its SignalR.
@@ -215,5 +275,65 @@ impl Memories {
     pub fn has_said_for(&self, key: &ObjectKey, reason: Reason) -> Duration {
         let since = self.with(key, |e| (e.reason == Some(reason)).then(|| e.reason_since.elapsed()));
         since.flatten().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::metrics::Format;
+
+    fn object(uid: &str, reason: Option<&str>) -> SignalRSharedPrivateLink {
+        let mut object = json!({
+            "apiVersion": "privatelink.signalr-operator.io/v1alpha1", "kind": "SignalRSharedPrivateLink",
+            "metadata": {"name": "kv-pe", "namespace": "contoso", "uid": uid},
+            "spec": {"signalR": {"resourceId": "x"}, "keyVault": {"resourceId": "y"}},
+        });
+        if let Some(reason) = reason {
+            let ready = json!({
+                "type": "Ready", "status": "False", "reason": reason, "message": "",
+                "lastTransitionTime": "1970-01-01T00:01:00Z",
+            });
+            object["status"] = json!({"conditions": [ready]});
+        }
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// Under which reasons objects are counted, and since when the first of them waits for a person.
+    fn shown(metrics: &Metrics) -> (Vec<String>, String) {
+        let text = metrics.encode(Format::Text).unwrap();
+        let reason = |line: &str| {
+            let counted = line.strip_prefix("signalr_private_link_links{reason=\"")?;
+            counted.strip_suffix("\"} 1").map(str::to_owned)
+        };
+        let oldest = "signalr_private_link_oldest_pending_approval_timestamp_seconds ";
+        let oldest = text.lines().find_map(|line| line.strip_prefix(oldest)).unwrap();
+        (text.lines().filter_map(reason).collect(), oldest.to_owned())
+    }
+
+    #[test]
+    fn an_object_is_counted_once_and_under_its_reason_and_not_when_it_is_gone() {
+        let metrics = Arc::new(Metrics::default());
+        let memories = Memories::new(metrics.clone());
+        let key = ObjectKey { namespace: "contoso".into(), name: "kv-pe".into() };
+        let is = |reason: &str, oldest: &str| assert_eq!(shown(&metrics), (vec![reason.to_owned()], oldest.to_owned()));
+        memories.record_seen(&key, &object("a", None));
+        is("None", "0");
+        memories.count_attempt(&key, Some(Reason::Creating));
+        is("Creating", "0");
+        // Nothing was told: what status says goes on.
+        memories.count_attempt(&key, None);
+        is("Creating", "0");
+        memories.record_seen(&key, &object("a", Some("PendingApproval")));
+        is("PendingApproval", "60");
+        memories.count_attempt(&key, Some(Reason::ApprovalTimedOut));
+        is("ApprovalTimedOut", "60");
+        // Another object of its name.
+        memories.record_seen(&key, &object("b", None));
+        is("None", "0");
+        memories.forget(&key, None);
+        assert_eq!(shown(&metrics), (vec![], "0".to_owned()));
     }
 }

@@ -31,7 +31,7 @@ use crate::api::{self, SignalRSharedPrivateLink};
 use crate::azure::{ArmClient, Shared};
 use crate::kubernetes::{Events, KubeFailure, NamespaceFacts, Objects};
 use crate::locked::Locked;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, PassOutcome};
 
 pub use index::{Change, Index, Watched};
 pub use lanes::Lanes;
@@ -129,11 +129,12 @@ impl Context {
 
 /// Runs a pass; a panic in it ends this pass only. Returns when to look again.
 pub async fn pass(context: &Context, key: &ObjectKey) -> Option<Duration> {
+    let begun = tokio::time::Instant::now();
     let end = AssertUnwindSafe(steps(context, key)).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!(object = %key, "a pass panicked; this is a bug of the operator, and the object is looked at again");
-        context.metrics.pass("panic");
-        End::untold(Look::AFTER_PANIC)
+        End::untold(PassOutcome::Panicked, Look::AFTER_PANIC)
     });
+    context.metrics.links.reconciled(end.outcome, begun.elapsed());
     context.lanes.yield_turn(key);
     context.wait(key, end.look, end.told)
 }
@@ -150,14 +151,15 @@ struct Pass<'a> {
 
 /// How a pass ended.
 struct End {
+    outcome: PassOutcome,
     look: Look,
     /// The reason that status now has, if the pass has told one.
     told: Option<Reason>,
 }
 
 impl End {
-    const fn untold(look: Look) -> Self {
-        Self { look, told: None }
+    const fn untold(outcome: PassOutcome, look: Look) -> Self {
+        Self { outcome, look, told: None }
     }
 }
 
@@ -168,11 +170,11 @@ async fn steps(context: &Context, key: &ObjectKey) -> End {
         // makes waits longer, and is kept.
         Ok(None) if context.index.shows(key) => {
             context.memories.track_unread(key);
-            return End::untold(Look::after_kubernetes());
+            return End::untold(PassOutcome::Gone, Look::after_kubernetes());
         }
         Ok(None) => {
             context.forget(key, None);
-            return End::untold(Look::Never);
+            return End::untold(PassOutcome::Gone, Look::Never);
         }
         Err(error) => {
             context.memories.track_unread(key);
@@ -194,10 +196,11 @@ async fn steps(context: &Context, key: &ObjectKey) -> End {
     let pass = Pass { context, key, object: &object, desired: &desired, arm };
     let (plan, observed) = pass.plan_with_reads().await;
     let acts = context.memories.record_effect(key, plan.action.as_ref().map(Action::kind));
+    let outcome = if plan.action.is_some() { PassOutcome::Acted } else { PassOutcome::Idle };
     let plan = pass.carry_out(plan).await;
     if plan.again == Again::Never {
         context.forget(key, object.metadata.uid.as_deref());
-        return End::untold(Look::Never);
+        return End::untold(outcome, Look::Never);
     }
     let told = match &plan.report {
         Some(said) => pass.tell(said, observed.memory.heard_ago).await,
@@ -207,7 +210,8 @@ async fn steps(context: &Context, key: &ObjectKey) -> End {
         Ok(told) => {
             let look =
                 Look::planned(plan.again, plan.report.as_ref(), told.changed || acts, &desired, context.limits.pace);
-            End { look: if told.is_woken { look.at_the_latest() } else { look }, told: told.reason }
+            let look = if told.is_woken { look.at_the_latest() } else { look };
+            End { outcome, look, told: told.reason }
         }
         Err(error) => kubernetes_failed(context, key, "writing the status", &error),
     }
@@ -241,12 +245,11 @@ impl Pass<'_> {
     async fn carry_out(&self, plan: Plan) -> Plan {
         let Self { context, key, object, desired, .. } = *self;
         let Some(action) = plan.action.clone() else {
-            context.metrics.pass("none");
             report::alarm(context, key, object, plan.alarm.as_deref()).await;
             return plan;
         };
         let label = action.label();
-        context.metrics.pass(label);
+        context.metrics.links.act(label);
         let outcome = self.execute(&action).await;
         tracing::info!(object = %key, action = label, outcome = ?Brief(&outcome), "action finished");
         report::audit(context, key, object, &action, &outcome).await;
@@ -275,7 +278,10 @@ impl Pass<'_> {
 async fn say(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLink, said: &Report) -> End {
     let as_told = api::AsTold { ready_expired: true, lasting: true, now: (context.clock)() };
     match report::write_status(context, object, None, said, as_told).await {
-        Ok(_) => End { look: Look::after_reason(said.reason, context.limits.pace), told: Some(said.reason) },
+        Ok(_) => {
+            let look = Look::after_reason(said.reason, context.limits.pace);
+            End { outcome: PassOutcome::Undecided, look, told: Some(said.reason) }
+        }
         Err(error) => kubernetes_failed(context, key, "writing the status", &error),
     }
 }
@@ -290,7 +296,8 @@ fn kubernetes_failed(context: &Context, key: &ObjectKey, doing: &str, error: &Ku
         }
         _ => tracing::debug!(object = %key, doing, %error, "API server request failed; will retry"),
     }
-    End::untold(Look::after_kubernetes())
+    let outcome = if *error == KubeFailure::Changed { PassOutcome::Changed } else { PassOutcome::Failed };
+    End::untold(outcome, Look::after_kubernetes())
 }
 
 /// An outcome for the log, without the link's message.

@@ -65,7 +65,7 @@ impl Pass<'_> {
         let Reading::Known(links) = &observed.links else { return };
         if context.sees_all {
             let count = context.orphans.count(desired.link.signalr().key(), links, &context.index);
-            context.metrics.orphans(count);
+            context.metrics.links.orphans(count);
         }
         if links.named(&desired.link).is_none() {
             context.memories.forget_audit(key);

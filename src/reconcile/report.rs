@@ -15,6 +15,7 @@ use signalr_private_link_core::report::Fact;
 use super::{Context, ObjectKey};
 use crate::api::{self, SignalRSharedPrivateLink, SignalRSharedPrivateLinkStatus};
 use crate::kubernetes::KubeFailure;
+use crate::metrics::DecisionKind;
 
 /// Writes `status` if it differs, and an Event if the reason is another one. Returns whether it differed.
 ///
@@ -32,7 +33,7 @@ pub(super) async fn write_status(
         return Ok(false);
     }
     context.objects.write_status(object, &next).await?;
-    context.metrics.status_write();
+    context.metrics.links.write_status();
     let before = object.status.as_ref().and_then(ready_reason);
     let now = ready_reason(&next);
     if before != now {
@@ -48,7 +49,7 @@ pub(super) async fn write_status(
             Severity::Normal => EventType::Normal,
         };
         if report.reason == Reason::ApprovalUnconfirmed {
-            context.metrics.unconfirmed_approval();
+            context.metrics.links.alarm();
         }
         publish(context, object, severity, report.reason.as_str(), "Reconcile", &report.message).await;
     }
@@ -132,12 +133,12 @@ struct Audit<'a> {
 impl Audit<'_> {
     async fn publish(&self, context: &Context, object: &SignalRSharedPrivateLink) {
         let Self { approved, connection, endpoint, policy, because } = *self;
-        let (severity, reason, verb) = if approved {
-            (EventType::Normal, "ConnectionApproved", "Approved")
+        let (severity, reason, verb, decision) = if approved {
+            (EventType::Normal, "ConnectionApproved", "Approved", DecisionKind::Approved)
         } else {
-            (EventType::Warning, "ApprovalRevoked", "Revoked the approval of")
+            (EventType::Warning, "ApprovalRevoked", "Revoked the approval of", DecisionKind::Revoked)
         };
-        context.metrics.decision(reason);
+        context.metrics.links.decide(decision);
         tracing::info!(
             object = %path(object), uid = object.metadata.uid,
             connection, endpoint, policy, because, reason, "decided on a connection"
@@ -156,7 +157,7 @@ pub(super) async fn alarm(context: &Context, key: &ObjectKey, object: &SignalRSh
     let is_news = context.memories.note_alarm(key, alarm);
     let Some(alarm) = alarm.filter(|_| is_news) else { return };
     tracing::error!(object = %path(object), uid = object.metadata.uid, alarm, "an approval of the operator's has to be looked at");
-    context.metrics.unconfirmed_approval();
+    context.metrics.links.alarm();
     publish(context, object, EventType::Warning, Reason::ApprovalUnconfirmed.as_str(), "Alarm", alarm).await;
 }
 

@@ -8,6 +8,7 @@ use signalr_private_link_core::{Reason, Report};
 use super::{Context, End, Look, ObjectKey, kubernetes_failed, report, say};
 use crate::api::{self, SignalRSharedPrivateLink};
 use crate::kubernetes::KubeFailure;
+use crate::metrics::PassOutcome;
 
 /// Says what is wrong with a spec. Such an object
 /// identifies no link, so only its owner can release it (force-finalize).
@@ -20,7 +21,7 @@ pub(super) async fn unusable(
     let said = if object.metadata.deletion_timestamp.is_none() {
         Report::new(Reason::InvalidSpec, &problems.join("; "))
     } else if !object.finalizers().iter().any(|f| f == api::FINALIZER) {
-        return End::untold(Look::Never);
+        return End::untold(PassOutcome::Undecided, Look::Never);
     } else if api::forced_to_go(object) {
         return release(context, key, object).await;
     } else {
@@ -37,7 +38,7 @@ async fn release(context: &Context, key: &ObjectKey, object: &SignalRSharedPriva
     if approved.is_some_and(|approval| approval.approved_by.as_deref() == Some("Operator")) {
         report::alarm(context, key, object, Some(RELEASED_UNREAD)).await;
     }
-    End::untold(Look::Never)
+    End::untold(PassOutcome::Undecided, Look::Never)
 }
 
 /// What somebody has to look at after the finalizer of an object was removed by force that could not be read.

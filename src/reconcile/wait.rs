@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use signalr_private_link_core::backoff::{self, Range};
 use signalr_private_link_core::desired::Desired;
+use signalr_private_link_core::reason::{ReadyByReason, Severity};
 use signalr_private_link_core::{Again, Reason, Report};
 
 use super::{Context, ObjectKey};
@@ -127,6 +128,9 @@ impl Context {
             _ => (None, Duration::ZERO),
         };
         self.memories.set_in_phase(key, in_phase.is_some());
+        let is_wrong =
+            told.is_none_or(|reason| reason.severity() == Severity::Warning || reason.ready() == ReadyByReason::Kept);
+        self.memories.set_backing_off(key, is_wrong && matches!(look, Look::Growing { .. }));
         if let Some((signalr, period)) = in_phase {
             return Some(phase(signalr, period, (self.clock)()).max(least));
         }

@@ -9,6 +9,7 @@ use futures::FutureExt as _;
 use serde_json::Value;
 use signalr_private_link_core::action::ActionKind;
 use signalr_private_link_operator::azure::CallKind;
+use signalr_private_link_operator::metrics::Format;
 use signalr_private_link_operator::reconcile::ObjectKey;
 use strum::VariantArray as _;
 use tokio::time::Instant;
@@ -136,7 +137,7 @@ pub async fn live(scenario: &Scenario, circumstances: Circumstances) -> Life {
         struck,
         problems: std::mem::take(&mut calls_made.problems),
         labels: world.labels,
-        metrics: world.process.metrics.encode().unwrap_or_default(),
+        metrics: world.process.metrics.encode(Format::Text).unwrap_or_default(),
         log: std::mem::take(&mut calls_made.log),
     }
 }
@@ -351,9 +352,14 @@ impl World<'_> {
 
     /// What the process has done so far, from its own metrics.
     fn note_labels(&mut self) {
-        let metrics = self.process.metrics.encode().unwrap_or_default();
+        let metrics = self.process.metrics.encode(Format::Text).unwrap_or_default();
+        // All series are there from the start, with 0.
+        let counted: Vec<&str> = metrics.lines().filter(|line| !line.ends_with(" 0")).collect();
         let names = ActionKind::VARIANTS.iter().map(<&'static str>::from);
         let names = names.chain(CallKind::VARIANTS.iter().map(<&'static str>::from));
-        self.labels.extend(names.filter(|name| metrics.contains(&format!("\"{name}\""))));
+        self.labels.extend(names.filter(|name| {
+            let value = format!("\"{name}\"");
+            counted.iter().any(|line| line.contains(&value))
+        }));
     }
 }

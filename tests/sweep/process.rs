@@ -1,7 +1,7 @@
 //! The operator's process: everything it remembers, made anew after every crash.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
@@ -101,7 +101,7 @@ impl Wires {
         let make =
             move || -> anyhow::Result<Arc<dyn TokenCredential>> { Ok(Arc::new(Credential(credentials.clone()))) };
         let scope = "https://management.azure.com/.default".to_owned();
-        let tokens = TokenSource::new(Box::new(make), "Simulated".into(), scope, Arc::new(Mutex::new(None)));
+        let tokens = TokenSource::new(Box::new(make), "Simulated".into(), scope, Arc::default(), metrics.clone());
         let endpoint = ENDPOINT.parse().unwrap();
         let arm = ArmClient::new(ArmSetup::new(Wire(boundary.clone()), endpoint, tokens, metrics.clone()));
         boundary.calls().restarted();
@@ -124,8 +124,8 @@ impl Process {
             limits: Limits::REAL,
             clock: if circumstances.clock_ahead { an_hour_ahead } else { azure_sim::clock::now },
             jitter: || 0.5,
-            lanes: Lanes::new(wake, 1.0),
-            memories: Memories::default(),
+            lanes: Lanes::new(wake, 1.0, &metrics),
+            memories: Memories::new(metrics.clone()),
             index: Arc::new(Index::new(1)),
             sees_all: true,
             orphans: Orphans::default(),

@@ -9,6 +9,7 @@ pub mod kubernetes_suite;
 pub mod metrics;
 pub mod operator;
 pub mod pod;
+pub mod prometheus;
 pub mod proxy;
 pub mod scene;
 pub mod tools;
@@ -16,6 +17,7 @@ pub mod tools;
 pub use azure::Azure;
 pub use cluster::Cluster;
 pub use operator::Operator;
+pub use prometheus::Prometheus;
 pub use scene::Scene;
 
 use std::time::{Duration, Instant};

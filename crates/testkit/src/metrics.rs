@@ -25,13 +25,13 @@ impl Scrape {
     #[must_use]
     pub fn kubernetes_writes(&self) -> u64 {
         self.sum("signalr_private_link_status_writes_total", "")
-            + self.sum("signalr_private_link_passes_total", "add_finalizer")
-            + self.sum("signalr_private_link_passes_total", "remove_finalizer")
+            + self.sum("signalr_private_link_actions_total", "add_finalizer")
+            + self.sum("signalr_private_link_actions_total", "remove_finalizer")
     }
 
     /// Calls to ARM.
     #[must_use]
     pub fn arm_calls(&self) -> u64 {
-        self.sum("signalr_private_link_arm_calls_total", "")
+        self.sum("signalr_private_link_arm_requests_total", "")
     }
 }

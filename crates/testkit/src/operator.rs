@@ -19,7 +19,7 @@ pub struct Operator {
 
 /// Runs a command until it ends or standard input does: the pipe behind it is held by the starting
 /// process only, so nothing is left behind after a panic or a kill -9 of that one.
-const WRAPPER: &str = r#"
+pub(crate) const WRAPPER: &str = r#"
 exec 3<&0
 "$@" 3<&- >>"$LOG" 2>&1 </dev/null &
 process=$!

@@ -1,4 +1,4 @@
-//! Where etcd, kube-apiserver, kubectl and helm are: built once by the scripts in `tools`.
+//! Where etcd, kube-apiserver, kubectl, helm and Prometheus are: built once by the scripts in `tools`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,6 +47,26 @@ pub fn helm3() -> anyhow::Result<PathBuf> {
 pub fn gitops() -> anyhow::Result<PathBuf> {
     static GITOPS: OnceLock<PathBuf> = OnceLock::new();
     Ok(built(&GITOPS, "go-tool.sh", &["tools/gitops", "gitops", "."])?.to_owned())
+}
+
+/// Prometheus, built first where it is missing.
+///
+/// # Errors
+/// When it cannot be built; the script tells why.
+pub fn prometheus() -> anyhow::Result<PathBuf> {
+    static PROMETHEUS: OnceLock<PathBuf> = OnceLock::new();
+    let package = "github.com/prometheus/prometheus/cmd/prometheus";
+    Ok(built(&PROMETHEUS, "go-tool.sh", &["tools/prometheus", "prometheus", package])?.to_owned())
+}
+
+/// Its tool that checks rules and runs their tests, built first where it is missing.
+///
+/// # Errors
+/// When it cannot be built; the script tells why.
+pub fn promtool() -> anyhow::Result<PathBuf> {
+    static PROMTOOL: OnceLock<PathBuf> = OnceLock::new();
+    let package = "github.com/prometheus/prometheus/cmd/promtool";
+    Ok(built(&PROMTOOL, "go-tool.sh", &["tools/prometheus", "promtool", package])?.to_owned())
 }
 
 /// What a script of `tools` built, by the path that it prints.

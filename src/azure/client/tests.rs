@@ -1,6 +1,5 @@
 //! Calls to ARM with tokens that are late, old or refused.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
@@ -21,7 +20,7 @@ fn tokens_go_to_the_configured_host_only() {
         credential: CredentialKind::ManagedIdentity,
     };
     let http = crate::azure::http_client(&settings).unwrap();
-    let tokens = crate::azure::token_source(&settings, &http).unwrap();
+    let tokens = crate::azure::token_source(&settings, &http, &Arc::default()).unwrap();
     let client = ArmClient::new(ArmSetup::new(http, endpoint, tokens, Arc::default()));
     let about = About {
         doing: String::new(),
@@ -96,7 +95,7 @@ impl Bench {
         let make = move || -> anyhow::Result<Arc<dyn TokenCredential>> {
             Ok(Arc::new(Numbered { takes, issued: count.clone() }))
         };
-        let tokens = TokenSource::new(Box::new(make), "Numbered".into(), String::new(), Arc::new(Mutex::new(None)));
+        let tokens = TokenSource::new(Box::new(make), "Numbered".into(), String::new(), Arc::default(), Arc::default());
         let url = Url::parse("https://azure.test").unwrap();
         let client =
             ArmClient::new(ArmSetup::new(Arm { sent: sent.clone(), answer }, url.clone(), tokens, Arc::default()));
@@ -303,7 +302,7 @@ async fn a_token_that_is_still_good_is_used_while_another_one_is_asked_for() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let make = move || -> anyhow::Result<Arc<dyn TokenCredential>> { Ok(Arc::new(OnlyOnce(count.clone()))) };
-    let tokens = TokenSource::new(Box::new(make), "Test".into(), String::new(), Arc::new(Mutex::new(None)));
+    let tokens = TokenSource::new(Box::new(make), "Test".into(), String::new(), Arc::default(), Arc::default());
     for _ in 0..100 {
         let begun = Instant::now();
         assert!(tokens.token().await.is_ok());
@@ -327,7 +326,7 @@ async fn a_token_endpoint_that_fails_is_left_alone_for_some_seconds_growing() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let make = move || -> anyhow::Result<Arc<dyn TokenCredential>> { Ok(Arc::new(Fails(count.clone()))) };
-    let tokens = TokenSource::new(Box::new(make), "Test".into(), String::new(), Arc::new(Mutex::new(None)));
+    let tokens = TokenSource::new(Box::new(make), "Test".into(), String::new(), Arc::default(), Arc::default());
     for _ in 0..600 {
         let why = tokens.token().await.unwrap_err();
         assert!(why.starts_with("credential Test: AADSTS50196"), "{why}");

@@ -33,7 +33,7 @@ pub async fn vault(binary: &Path) -> anyhow::Result<()> {
     let items = (0..WAITING).map(|link| (namespace(0), format!("link-{link}"), format!("{}", link % SIGNALRS)));
     place.create_each(items.collect(), &json!({"keyVault": {"resourceId": vault}})).await?;
     place.until(WAITING, "reason", "PendingApproval", LIMIT).await?;
-    let passes = async || anyhow::Ok(place.scrape().await?.sum("signalr_private_link_passes_total", ""));
+    let passes = async || anyhow::Ok(place.scrape().await?.sum("signalr_private_link_reconcile_total", ""));
     place.scene.azure.control("DELETE", "/requests", &Value::Null).await?;
     let (used, before) = (place.operator()?.processor_time().unwrap_or_default(), passes().await?);
     tokio::time::sleep(WATCHED).await;

@@ -95,7 +95,7 @@ async fn look_at_all(place: &mut Place, size: Size, pace: &str) -> anyhow::Resul
     place.start_operator(pace).await?;
     let begun = Instant::now();
     eventually("all objects looked at", LIMIT, || async {
-        let passes = place.scrape().await?.sum("signalr_private_link_passes_total", "");
+        let passes = place.scrape().await?.sum("signalr_private_link_reconcile_total", "");
         tokio::time::sleep(Duration::from_millis(200)).await;
         Ok(if passes >= size.links as u64 { Ok(()) } else { Err(format!("{passes}")) })
     })
@@ -191,7 +191,7 @@ pub async fn flood(binary: &Path, links: usize) -> anyhow::Result<()> {
         place.create(QUIET, &json!({"approval": {"mode": "Automatic"}})).await?;
         let quiet = namespace(0);
         place.until_in(Some(&quiet), QUIET.links, "status", "True", LIMIT).await?;
-        let throttled = place.scrape().await?.sum("signalr_private_link_arm_calls_total", "throttled");
+        let throttled = place.scrape().await?.sum("signalr_private_link_arm_requests_total", "throttled");
         print(&format!("| beside {flooded} | {:.1} s | {throttled} |", begun.elapsed().as_secs_f64()))?;
     }
     Ok(())

@@ -1,0 +1,158 @@
+//! The values that labels can have.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+/// One label.
+pub(super) type One = [(&'static str, &'static str); 1];
+/// Two labels.
+pub(super) type Two = [(&'static str, &'static str); 2];
+
+/// How a pass ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum PassOutcome {
+    /// It had an effect to carry out, whatever came of it.
+    Acted,
+    /// There was nothing to do but to tell where the link stands.
+    Idle,
+    /// Nothing can be decided: the spec cannot be used.
+    Undecided,
+    /// Somebody had changed the object meanwhile.
+    Changed,
+    /// The API server did not let it happen.
+    Failed,
+    /// The object is gone, or not shown yet.
+    Gone,
+    /// It panicked.
+    Panicked,
+}
+
+/// How a request for a token ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum TokenOutcome {
+    /// There is one.
+    Ok,
+    /// The credential could not even be made: a file is missing, say.
+    NoCredential,
+    /// It was refused, or nobody was reached.
+    Refused,
+    /// No answer came in time.
+    Late,
+}
+
+/// A decision on a connection of a vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum DecisionKind {
+    /// It was approved.
+    Approved,
+    /// An approval was taken back.
+    Revoked,
+}
+
+/// What is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[expect(missing_docs, reason = "each name is that of a kind")]
+pub enum WatchKind {
+    SignalRSharedPrivateLink,
+    ApprovalPolicy,
+    Namespace,
+}
+
+/// What a request asks of the API server, in the words of its roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
+#[expect(missing_docs, reason = "each name says it")]
+pub enum Verb {
+    Get,
+    List,
+    Watch,
+    Create,
+    Update,
+    Patch,
+    Delete,
+}
+
+/// How the API server answered: the statuses that tell of different causes, and the rest by their class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[expect(missing_docs, reason = "each name says it")]
+pub enum Code {
+    #[strum(serialize = "2xx")]
+    Success,
+    #[strum(serialize = "401")]
+    Unauthorized,
+    #[strum(serialize = "403")]
+    Forbidden,
+    #[strum(serialize = "404")]
+    NotFound,
+    #[strum(serialize = "409")]
+    Conflict,
+    #[strum(serialize = "410")]
+    Gone,
+    #[strum(serialize = "422")]
+    Invalid,
+    #[strum(serialize = "429")]
+    TooMany,
+    #[strum(serialize = "4xx")]
+    Refused,
+    #[strum(serialize = "5xx")]
+    Failed,
+    /// No answer.
+    #[strum(serialize = "none")]
+    None,
+}
+
+impl Code {
+    /// That of a status.
+    #[must_use]
+    pub const fn of(status: u16) -> Self {
+        match status {
+            401 => Self::Unauthorized,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            409 => Self::Conflict,
+            410 => Self::Gone,
+            422 => Self::Invalid,
+            429 => Self::TooMany,
+            400..=499 => Self::Refused,
+            500..=599 => Self::Failed,
+            _ => Self::Success,
+        }
+    }
+}
+
+/// All values of such a label.
+pub(super) fn all<T: strum::VariantArray + Copy + Into<&'static str>>() -> Vec<&'static str> {
+    T::VARIANTS.iter().map(|value| (*value).into()).collect()
+}
+
+/// A family of counters that has all its series from the start.
+pub(super) fn counters<L>(registry: &mut Registry, name: &str, help: &str, sets: Vec<L>) -> Family<L, Counter>
+where
+    L: Clone + std::hash::Hash + Eq + std::fmt::Debug + EncodeLabelSet + Send + Sync + 'static,
+{
+    let family = Family::<L, Counter>::default();
+    for set in &sets {
+        drop(family.get_or_create(set));
+    }
+    registry.register(name, help, family.clone());
+    family
+}
+
+/// A label with each of its values.
+pub(super) fn one(name: &'static str, values: &[&'static str]) -> Vec<One> {
+    values.iter().map(|value| [(name, *value)]).collect()
+}
+
+/// Two labels with each pair of their values.
+pub(super) fn two(first: (&'static str, &[&'static str]), second: (&'static str, &[&'static str])) -> Vec<Two> {
+    let pairs = |value: &&'static str| {
+        let first = (first.0, *value);
+        second.1.iter().map(move |value| [first, (second.0, *value)]).collect::<Vec<_>>()
+    };
+    first.1.iter().flat_map(pairs).collect()
+}
