@@ -93,6 +93,8 @@ impl<'a> Settings<'a> {
                 command.env(name, value);
             }
         }
+        // As the image has it.
+        command.env("MALLOC_ARENA_MAX", "1");
         command.env("KUBECONFIG", &self.kubeconfig).envs(self.environment.iter().cloned()).stdin(Stdio::null());
         command
     }
