@@ -44,7 +44,7 @@ pub async fn vault(binary: &Path) -> anyhow::Result<()> {
         "\n## {WAITING} links that wait on one vault with {STRANGERS} more connections\n\n| what | value |\n|---|---|"
     ))?;
     print(&format!("| looks at a link, in {} s | {looks} |", WATCHED.as_secs()))?;
-    print(&format!("| lists of the vault's {} connections | {lists} |", STRANGERS + WAITING))?;
+    print(&format!("| requests for pages of the vault's list of {} connections | {lists} |", STRANGERS + WAITING))?;
     print(&format!("| processor time for a look | {:.2} ms |", spent.as_secs_f64() * 1000.0 / looks.max(1) as f64))?;
     print(&format!("| memory | {} MiB |", place.operator()?.memory().unwrap_or_default() / 1024))
 }
