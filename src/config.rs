@@ -12,6 +12,7 @@ use signalr_private_link_core::resource_id::{SignalRId, VaultId};
 
 use crate::azure::{ApiVersions, Cloud, CloudSettings, CredentialKind, KEY_VAULT_API_VERSION, SIGNALR_API_VERSION};
 use crate::controller::NAME;
+use crate::lease::LeaseTimes;
 
 /// Connects Azure SignalR Services to key vaults over shared private links.
 #[derive(Debug, Parser)]
@@ -108,6 +109,9 @@ pub struct RunArgs {
     /// in turn, so two installations in one namespace need two.
     #[arg(long, env = "LEASE_NAME", value_name = "NAME", default_value = NAME, value_parser = lease)]
     pub lease_name: String,
+    /// How long the Lease lasts.
+    #[command(flatten)]
+    pub lease_times: LeaseTimes,
     /// Multiplies every wait of the operator's own, for simulators; above 0, at most 1. Refused
     /// unless the cloud is Custom.
     #[arg(long, env = "PACE", default_value = "1.0", value_parser = pace)]
@@ -300,7 +304,7 @@ mod tests {
         let line = ["operator", "run"].into_iter().chain(flags.iter().copied());
         let cli = Cli::try_parse_from(line).map_err(|error| error.to_string())?;
         match cli.command {
-            Command::Run(args) => args.cloud_settings(),
+            Command::Run(args) => args.lease_times.check().and_then(|()| args.cloud_settings()),
             Command::Crds | Command::Doctor(_) => Err("not run".into()),
         }
     }
@@ -324,6 +328,7 @@ mod tests {
             (&["--cloud", "Custom"], &["--arm-endpoint", "AZURE_ARM_ENDPOINT"]),
             (&["--lease-name", "Lease"], &["--lease-name", "Lease", "lower-case"]),
             (&["--lease-name", "lease."], &["--lease-name", "lease.", "dots"]),
+            (&["--lease-duration", "5"], &["--lease-duration 5", "--lease-renew-deadline 10"]),
             (&["--watch-namespaces", "a,-b"], &["--watch-namespaces", "-b", "dashes"]),
             (&["--watch-namespaces", "a,B"], &["--watch-namespaces", "B", "lower-case"]),
             (&["--metrics-address", "nowhere"], &["--metrics-address", "nowhere", "HOST:PORT"]),

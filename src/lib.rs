@@ -8,6 +8,7 @@ pub mod controller;
 pub mod doctor;
 pub mod health;
 pub mod kubernetes;
+pub mod lease;
 mod locked;
 pub mod metrics;
 pub mod operator;

@@ -36,7 +36,7 @@ fn crds() -> ExitCode {
 }
 
 fn run(args: &RunArgs) -> ExitCode {
-    if let Err(error) = args.cloud_settings() {
+    if let Err(error) = args.cloud_settings().map(drop).and_then(|()| args.lease_times.check()) {
         return fail(USAGE, &anyhow::Error::msg(error));
     }
     telemetry::init(args.log_format, &args.log_level);

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use k8s_controller::LeaderElection;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 
@@ -61,7 +60,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     let identity = std::env::var("HOSTNAME").unwrap_or_else(|_| NAME.to_owned());
     let identity = format!("{identity}_{:08x}", rand::random::<u32>());
-    let election = LeaderElection::new(client.clone(), client.default_namespace(), &args.lease_name, &identity);
+    let election = args.lease_times.election(&client, &args.lease_name, &identity);
     let leading = AtomicBool::new(false);
     let lead = async {
         leading.store(true, Ordering::Relaxed);

@@ -140,7 +140,7 @@ affinity: {{- toYaml . | nindent 2 }}
 {{/* The operator's settings, for every subcommand. */}}
 {{- define "operator.env" -}}
 {{- $azure := .Values.azure }}
-{{- $settings := dict "AZURE_CLOUD" $azure.cloud "AZURE_CREDENTIAL" (include "operator.credential" .) "AZURE_ARM_ENDPOINT" $azure.armEndpoint "AZURE_ARM_AUDIENCE" $azure.armAudience "AZURE_AUTHORITY_HOST" $azure.authorityHost "AZURE_TENANT_ID" $azure.tenantId "AZURE_CLIENT_ID" $azure.clientId "SIGNALR_API_VERSION" $azure.signalrApiVersion "KEY_VAULT_API_VERSION" $azure.keyVaultApiVersion "WATCH_NAMESPACES" (join "," .Values.watchNamespaces) "LOG_FORMAT" .Values.log.format "LOG_LEVEL" .Values.log.level "HTTP_PROXY" .Values.http_proxy "HTTPS_PROXY" .Values.https_proxy "NO_PROXY" .Values.no_proxy }}
+{{- $settings := dict "AZURE_CLOUD" $azure.cloud "AZURE_CREDENTIAL" (include "operator.credential" .) "AZURE_ARM_ENDPOINT" $azure.armEndpoint "AZURE_ARM_AUDIENCE" $azure.armAudience "AZURE_AUTHORITY_HOST" $azure.authorityHost "AZURE_TENANT_ID" $azure.tenantId "AZURE_CLIENT_ID" $azure.clientId "SIGNALR_API_VERSION" $azure.signalrApiVersion "KEY_VAULT_API_VERSION" $azure.keyVaultApiVersion "WATCH_NAMESPACES" (join "," .Values.watchNamespaces) "LEASE_DURATION" .Values.leaderElection.leaseDuration "LEASE_RENEW_DEADLINE" .Values.leaderElection.renewDeadline "LEASE_RETRY_PERIOD" .Values.leaderElection.retryPeriod "LOG_FORMAT" .Values.log.format "LOG_LEVEL" .Values.log.level "HTTP_PROXY" .Values.http_proxy "HTTPS_PROXY" .Values.https_proxy "NO_PROXY" .Values.no_proxy }}
 {{- if include "operator.projectsToken" . }}
 {{- $_ := set $settings "AZURE_FEDERATED_TOKEN_FILE" "/var/run/secrets/azure/tokens/azure-identity-token" }}
 {{- end }}
@@ -259,6 +259,10 @@ volumeMounts: {{- . | nindent 2 }}
 {{- end -}}
 {{- if and (eq $azure.cloud "Custom") (not (and $azure.armEndpoint $azure.armAudience $azure.authorityHost)) -}}
 {{- fail "azure.cloud Custom needs azure.armEndpoint, azure.armAudience and azure.authorityHost" -}}
+{{- end -}}
+{{- $lease := .Values.leaderElection -}}
+{{- if not (and (gt (int $lease.leaseDuration) (int $lease.renewDeadline)) (gt (int $lease.renewDeadline) (int $lease.retryPeriod))) -}}
+{{- fail (printf "leaderElection: leaseDuration (%v) has to be longer than renewDeadline (%v), and that longer than retryPeriod (%v)" $lease.leaseDuration $lease.renewDeadline $lease.retryPeriod) -}}
 {{- end -}}
 {{- $pdb := .Values.podDisruptionBudget -}}
 {{- if and $pdb.enabled (not (kindIs "invalid" $pdb.minAvailable)) (not (kindIs "invalid" $pdb.maxUnavailable)) -}}
