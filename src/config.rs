@@ -1,6 +1,8 @@
 //! Flags and environment, validated once. A wrong one is refused at the start with the flag, the
 //! value and what is accepted.
 
+mod traces;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,6 +15,8 @@ use signalr_private_link_core::resource_id::{SignalRId, VaultId};
 use crate::azure::{ApiVersions, Cloud, CloudSettings, CredentialKind, KEY_VAULT_API_VERSION, SIGNALR_API_VERSION};
 use crate::controller::NAME;
 use crate::lease::LeaseTimes;
+
+pub use traces::TraceArgs;
 
 /// Connects Azure SignalR Services to key vaults over shared private links.
 #[derive(Debug, Parser)]
@@ -125,10 +129,13 @@ pub struct RunArgs {
     /// How logs are written.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, trace, or a filter like
-    /// info,signalr_private_link_operator=debug.
+    /// What is logged: error, warn, info, debug, trace, or a filter like info,signalr_private_link_operator=debug.
+    /// Of libraries only warnings and errors, unless the filter names them.
     #[arg(long, env = "LOG_LEVEL", default_value = "info", value_parser = log_level)]
     pub log_level: String,
+    /// Traces.
+    #[command(flatten)]
+    pub traces: TraceArgs,
 }
 
 /// How findings are printed.
@@ -335,6 +342,8 @@ mod tests {
             (&["--signalr-api-version", "latest"], &["--signalr-api-version", "latest", "2024-03-01"]),
             (&["--key-vault-api-version", "2023-13-01"], &["--key-vault-api-version", "2023-13-01", "preview"]),
             (&["--log-level", "a=b=c"], &["--log-level", "a=b=c", "debug"]),
+            (&["--otlp-endpoint", "collector:4317"], &["--otlp-endpoint", "collector:4317", "http://"]),
+            (&["--trace-ratio", "2"], &["--trace-ratio", "2", "from 0 to 1"]),
             (&["--credential", "password"], &["--credential", "password", "WorkloadIdentity"]),
         ] {
             let error = run(flags).expect_err(&format!("{flags:?}"));

@@ -143,7 +143,7 @@ fn changes(
             Ok(event) => context.index.apply(watch, event),
             Err(error) => {
                 let kind = WatchKind::SignalRSharedPrivateLink;
-                tracing::warn!(%error, ?kind, "watch failed; restarting it");
+                tracing::warn!(?kind, %error, "watch failed; restarting it");
                 context.metrics.cluster.watch_failed(kind);
                 if is_forbidden(&error) { context.index.refuse(watch) } else { Vec::new() }
             }

@@ -74,7 +74,7 @@ async fn serve(address: Option<SocketAddr>, flag: &str, router: Router) -> anyho
         .with_context(|| format!("{flag} {address} cannot be listened at; give another port, or 0 for nowhere"))?;
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, %address, "a server of the operator's ended");
+            tracing::error!(%address, %error, "a server of the operator's ended");
         }
     });
     Ok(())

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use signalr_private_link_operator::config::{Cli, Command, DoctorArgs, OutputFormat, RunArgs};
-use signalr_private_link_operator::{api, doctor, operator, telemetry};
+use signalr_private_link_operator::telemetry::{self, Traces};
+use signalr_private_link_operator::{api, doctor, operator};
 
 /// The exit code for settings that cannot be used, clap's own included.
 const USAGE: u8 = 2;
@@ -39,8 +40,22 @@ fn run(args: &RunArgs) -> ExitCode {
     if let Err(error) = args.cloud_settings().map(drop).and_then(|()| args.lease_times.check()) {
         return fail(USAGE, &anyhow::Error::msg(error));
     }
-    telemetry::init(args.log_format, &args.log_level);
-    match runtime().and_then(|runtime| runtime.block_on(operator::run(args))) {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &error),
+    };
+    let traces = match Traces::new(&args.traces, runtime.handle()) {
+        Ok(traces) => traces,
+        Err(error) => return fail(USAGE, &error),
+    };
+    telemetry::init(args.log_format, &args.log_level, traces.as_ref());
+    let end = runtime.block_on(operator::run(args));
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    // A name that is being looked up would be waited for.
+    runtime.shutdown_background();
+    match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),
     }
@@ -56,7 +71,7 @@ const USUAL_LOG_LEVEL: &str = "info";
 fn examine(args: &DoctorArgs) -> ExitCode {
     // The findings say it all; another level is for whoever wants to see the calls behind them.
     if args.run.log_level != USUAL_LOG_LEVEL {
-        telemetry::init(args.run.log_format, &args.run.log_level);
+        telemetry::init(args.run.log_format, &args.run.log_level, None);
     }
     let report = match runtime() {
         Ok(runtime) => runtime.block_on(doctor::examine(args)),

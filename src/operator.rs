@@ -32,6 +32,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let arm = ArmClient::new(ArmSetup {
         versions: args.api_versions(),
         pace: args.pace,
+        propagates: args.traces.propagate_to_azure,
         ..ArmSetup::new(http, settings.arm.clone(), tokens, metrics.clone())
     });
     let client = kubernetes::connect(metrics.clone()).await?;
@@ -64,6 +65,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let leading = AtomicBool::new(false);
     let lead = async {
         leading.store(true, Ordering::Relaxed);
+        tracing::info!(lease = args.lease_name, holder = identity, "this replica leads");
         metrics.cluster.lead(true);
         controller::run(setup(), signal()).await;
         metrics.cluster.lead(false);
@@ -93,7 +95,7 @@ async fn stand_by(client: &Client, lease: &str, readiness: &Readiness, leading: 
             Ok(_) => readiness.ready(),
             Err(error) => {
                 readiness.not_ready();
-                tracing::error!(%error, lease, "the lease cannot be read, so this replica could not take over");
+                tracing::error!(lease, %error, "the lease cannot be read, so this replica could not take over");
             }
         }
         tokio::time::sleep(LOOK_AT_LEASE).await;

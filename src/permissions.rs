@@ -153,7 +153,7 @@ where
         .reflect(writer)
         .map(move |event| {
             if let Err(error) = event {
-                tracing::warn!(%error, ?kind, "watch failed; restarting it");
+                tracing::warn!(?kind, %error, "watch failed; restarting it");
                 metrics.cluster.watch_failed(kind);
             }
         })
@@ -214,7 +214,7 @@ async fn say_all(
                 }
                 tracing::warn!(
                     policy = policy.name_any(),
-                    problem = problem.error,
+                    error = problem.error,
                     "a policy cannot be read; it permits nothing"
                 );
                 status_of_unreadable(&problem.error, policy.meta().generation)

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use signalr_private_link_core::message::{duration, safe};
 use signalr_private_link_core::{ArmError, Failure};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::budget::{Budget, Caller};
 use super::cloud::ApiVersions;
@@ -18,8 +19,10 @@ use super::error::{code_and_message, correlation, date, remaining, retry_after};
 use super::gate::{Bucket, Gates, Scope};
 use super::silence::Silences;
 use super::token::TokenSource;
+use super::told::{self, Facts};
 use super::transport::{Lost, Transport};
 use crate::metrics::Metrics;
+use crate::telemetry;
 
 /// Every call ends within this time (R6).
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -158,6 +161,8 @@ pub struct ArmSetup {
     pub metrics: Arc<Metrics>,
     /// Multiplies waits; budgets fill the faster the smaller it is.
     pub pace: f64,
+    /// ARM is told which trace a call belongs to.
+    pub propagates: bool,
 }
 
 impl ArmSetup {
@@ -165,7 +170,7 @@ impl ArmSetup {
     #[must_use]
     pub fn new(transport: impl Transport + 'static, endpoint: Url, tokens: TokenSource, metrics: Arc<Metrics>) -> Self {
         let (transport, versions) = (Box::new(transport), ApiVersions::default());
-        Self { transport, endpoint, tokens, versions, metrics, pace: 1.0 }
+        Self { transport, endpoint, tokens, versions, metrics, pace: 1.0, propagates: false }
     }
 }
 
@@ -305,7 +310,11 @@ impl ArmClient {
     }
 
     async fn send(&self, outgoing: Outgoing, about: &About) -> Result<Answer, CallError> {
-        let outcome = self.attempt(outgoing, about).await;
+        let mut facts = Facts::default();
+        let span = told::span(&outgoing.method, &outgoing.url, about);
+        let outcome = self.attempt(outgoing, about, &mut facts).instrument(span.clone()).await;
+        facts.log(about, &outcome);
+        facts.trace(&span, &outcome);
         let label = match &outcome {
             Ok(_) => "ok",
             Err(call) => call.error.failure.label(),
@@ -316,14 +325,15 @@ impl ArmClient {
         outcome
     }
 
-    async fn attempt(&self, outgoing: Outgoing, about: &About) -> Result<Answer, CallError> {
+    async fn attempt(&self, outgoing: Outgoing, about: &About, facts: &mut Facts) -> Result<Answer, CallError> {
         let Outgoing { method, url, body, not_after } = outgoing;
         let bucket = Bucket::of(&method);
         let not_sent = |failure, message| CallError {
             error: about.error(failure, String::new(), message),
             fate: Fate::NotApplied,
         };
-        let Shared { setup: ArmSetup { transport, tokens, metrics, .. }, gates, budget, silences } = &*self.shared;
+        let Shared { setup, gates, budget, silences } = &*self.shared;
+        let ArmSetup { transport, tokens, metrics, .. } = setup;
         let token = tokens.token().await.map_err(|why| not_sent(Failure::CredentialUnavailable, why))?;
         // The token may have taken its time. From here on a connection may have to be made, within the
         // call's deadline, and nothing else is waited for.
@@ -347,6 +357,9 @@ impl ArmClient {
         if body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
+        if let Some(parent) = setup.propagates.then(telemetry::traceparent).flatten() {
+            request = request.header("traceparent", parent);
+        }
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let request = request
             .body(body)
@@ -356,8 +369,10 @@ impl ArmClient {
             Ok(answer) => answer,
             Err(_) => Err(Lost { sent: true, why: format!("no answer within {} s", DEADLINE.as_secs()) }),
         };
+        let took = begun.elapsed();
+        facts.took = Some(took);
         if let Some(call) = about.call {
-            metrics.azure.answered(call, begun.elapsed());
+            metrics.azure.answered(call, took);
         }
         let (parts, body) = match answer {
             Ok(answer) => {
@@ -373,6 +388,8 @@ impl ArmClient {
         };
         let (status, headers) = (parts.status.as_u16(), parts.headers);
         let correlation = correlation(&headers);
+        facts.status = Some(status);
+        facts.correlation.clone_from(&correlation);
         if let Some(left) = remaining(&headers, bucket.word()) {
             budget.correct(&about.subscription, bucket, left);
             metrics.azure.remaining(bucket.word(), left);

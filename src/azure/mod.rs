@@ -16,6 +16,7 @@ mod share;
 mod signalr;
 mod silence;
 mod token;
+mod told;
 mod transport;
 
 pub use client::{Answer, ArmClient, ArmSetup, CallError, CallKind, DEADLINE, Fate, WriteKind};

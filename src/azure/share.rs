@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared as SharedFuture};
 use signalr_private_link_core::ArmError;
+use tracing::{Instrument as _, Span};
 
 use crate::locked::Locked;
 
@@ -67,6 +68,8 @@ impl<T: Send + Sync + 'static> Shared<T> {
     {
         // The map holds the batch, so the batch does not hold the map.
         let (gathering, running) = (Arc::downgrade(&self.gathering), self.running.clone());
+        // In a trace the call stands below the read of the first caller, whoever drives it.
+        let span = Span::current();
         async move {
             wait.await;
             let turn = running.lock().entry(key.clone()).or_default().clone();
@@ -85,6 +88,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
             }
             answer
         }
+        .instrument(span)
         .boxed()
         .shared()
     }

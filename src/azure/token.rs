@@ -12,12 +12,14 @@ use signalr_private_link_core::backoff::{self, Range};
 use signalr_private_link_core::message::safe;
 use signalr_private_link_core::resource_id::is_guid;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::client::DEADLINE;
 use super::entra::Refusal;
 use super::error::causes;
 use crate::locked::Locked;
 use crate::metrics::{Metrics, TokenOutcome};
+use crate::telemetry::spans;
 
 /// A token is renewed when less than this is left of it.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
@@ -209,8 +211,8 @@ impl Source {
         }
         let source = self.clone();
         tokio::spawn(async move {
-            if let Err(why) = source.ask(&mut failure).await {
-                tracing::warn!(why, "the token for ARM could not be renewed; the one that is held is still valid");
+            if let Err(error) = source.ask(&mut failure).await {
+                tracing::warn!(error, "the token for ARM could not be renewed; the one that is held is still valid");
             }
         });
     }
@@ -244,10 +246,12 @@ impl Source {
     }
 
     async fn request(&self) -> Result<Token, String> {
+        let span = spans::token();
         let (outcome, answer) = match (self.make)() {
-            Ok(credential) => self.request_with(&*credential).await,
+            Ok(credential) => self.request_with(&*credential).instrument(span.clone()).await,
             Err(error) => (TokenOutcome::NoCredential, Err(format!("{error:#}"))),
         };
+        spans::end_token(&span, outcome.into(), answer.is_ok());
         self.metrics.azure.asked_for_token(outcome);
         answer
     }

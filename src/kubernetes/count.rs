@@ -1,4 +1,5 @@
-//! Counts the requests to the API server, whoever makes them: passes, watches, Events, the election.
+//! Counts the requests to the API server, whoever makes them: passes, watches, Events, the election. Those of passes are
+//! in their traces.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -7,16 +8,22 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response, Uri};
 use tower::{Layer, Service};
+use tracing::Instrument as _;
 
 use crate::metrics::{Code, Metrics, Verb};
+use crate::telemetry::spans;
 
 /// The layer that counts.
 #[derive(Clone)]
-pub(super) struct CountRequests(Arc<Metrics>);
+pub(super) struct CountRequests {
+    metrics: Arc<Metrics>,
+    /// The API server's host.
+    server: Arc<str>,
+}
 
 impl CountRequests {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self(metrics)
+    pub(super) fn new(metrics: Arc<Metrics>, server: &Uri) -> Self {
+        Self { metrics, server: server.host().unwrap_or_default().into() }
     }
 }
 
@@ -24,7 +31,7 @@ impl<S> Layer<S> for CountRequests {
     type Service = Counting<S>;
 
     fn layer(&self, inner: S) -> Counting<S> {
-        Counting { inner, metrics: self.0.clone() }
+        Counting { inner, metrics: self.metrics.clone(), server: self.server.clone() }
     }
 }
 
@@ -33,6 +40,7 @@ impl<S> Layer<S> for CountRequests {
 pub(super) struct Counting<S> {
     inner: S,
     metrics: Arc<Metrics>,
+    server: Arc<str>,
 }
 
 impl<S, B, A> Service<Request<B>> for Counting<S>
@@ -52,9 +60,12 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (verb, metrics) = (verb(request.method(), request.uri()), self.metrics.clone());
-        let answer = self.inner.call(request);
+        let span = spans::kubernetes(&self.server, request.method(), request.uri());
+        let answer = span.in_scope(|| self.inner.call(request)).instrument(span.clone());
         let told = move |answer: Result<Response<A>, S::Error>| {
-            metrics.cluster.answered(verb, answer.as_ref().map_or(Code::None, |a| Code::of(a.status().as_u16())));
+            let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+            metrics.cluster.answered(verb, status.map_or(Code::None, Code::of));
+            spans::answered(&span, status);
             answer
         };
         answer.map(told).boxed()

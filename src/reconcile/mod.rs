@@ -25,13 +25,15 @@ use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::observed::Observed;
 use signalr_private_link_core::policy::Policy;
 use signalr_private_link_core::report::Ready;
-use signalr_private_link_core::{Action, Again, Limits, Next, Outcome, Plan, Reason, Report, conclude, plan};
+use signalr_private_link_core::{Action, Again, Limits, Next, Plan, Reason, Report, conclude, plan};
+use tracing::Instrument as _;
 
 use crate::api::{self, SignalRSharedPrivateLink};
 use crate::azure::{ArmClient, Shared};
 use crate::kubernetes::{Events, KubeFailure, NamespaceFacts, Objects};
 use crate::locked::Locked;
 use crate::metrics::{Metrics, PassOutcome};
+use crate::telemetry::{self, spans};
 
 pub use index::{Change, Index, Watched};
 pub use lanes::Lanes;
@@ -129,12 +131,23 @@ impl Context {
 
 /// Runs a pass; a panic in it ends this pass only. Returns when to look again.
 pub async fn pass(context: &Context, key: &ObjectKey) -> Option<Duration> {
+    telemetry::numbered(unbroken(context, key)).await
+}
+
+async fn unbroken(context: &Context, key: &ObjectKey) -> Option<Duration> {
     let begun = tokio::time::Instant::now();
-    let end = AssertUnwindSafe(steps(context, key)).catch_unwind().await.unwrap_or_else(|_| {
-        tracing::error!(object = %key, "a pass panicked; this is a bug of the operator, and the object is looked at again");
+    let span = spans::pass(&key.namespace, &key.name);
+    let guarded = AssertUnwindSafe(steps(context, key)).catch_unwind().instrument(span.clone());
+    let end = guarded.await.unwrap_or_else(|_| {
+        tracing::error!(
+            object = %key,
+            pass = telemetry::number(),
+            "a pass panicked; this is a bug of the operator, and the object is looked at again"
+        );
         End::untold(PassOutcome::Panicked, Look::AFTER_PANIC)
     });
     context.metrics.links.reconciled(end.outcome, begun.elapsed());
+    spans::end_pass(&span, end.outcome.into(), end.told.map(Reason::as_str));
     context.lanes.yield_turn(key);
     context.wait(key, end.look, end.told)
 }
@@ -164,7 +177,7 @@ impl End {
 }
 
 async fn steps(context: &Context, key: &ObjectKey) -> End {
-    let stored = match context.objects.get(&key.namespace, &key.name).await {
+    let stored = match context.objects.get(&key.namespace, &key.name).instrument(spans::read("object")).await {
         Ok(Some(stored)) => stored,
         // The watch goes on showing it: one of the two lags behind. What is remembered about it
         // makes waits longer, and is kept.
@@ -183,6 +196,7 @@ async fn steps(context: &Context, key: &ObjectKey) -> End {
     };
     let asked = stored.desired();
     let object = stored.object;
+    spans::found(object.metadata.uid.as_deref(), object.metadata.generation);
     context.memories.record_seen(key, &object);
     let desired = match asked {
         Ok(desired) => desired,
@@ -232,13 +246,29 @@ impl Pass<'_> {
     async fn plan_with_reads(&self) -> (Plan, Observed) {
         let mut observed = self.begin();
         let plan = loop {
-            match plan(self.desired, &observed, (self.context.clock)()) {
+            match self.ask(&observed) {
                 Next::Plan(plan) => break *plan,
-                Next::Read(read) => self.read(&mut observed, read).await,
+                Next::Read(read) => {
+                    self.read(&mut observed, read).instrument(spans::read(observe::label(read))).await;
+                }
             }
         };
         self.settle_lane(&observed);
         (plan, observed)
+    }
+
+    /// Asks for the plan, with what has been read so far.
+    fn ask(&self, observed: &Observed) -> Next {
+        let span = spans::plan();
+        let next = span.in_scope(|| plan(self.desired, observed, (self.context.clock)()));
+        match &next {
+            Next::Read(read) => spans::wants(&span, observe::label(*read)),
+            Next::Plan(plan) => {
+                let reason = plan.report.as_ref().map(|report| report.reason.as_str());
+                spans::planned(&span, plan.action.as_ref().map(Action::label), reason);
+            }
+        }
+        next
     }
 
     /// Carries out the plan's effect, if it has one; what is said and done about its outcome.
@@ -250,8 +280,10 @@ impl Pass<'_> {
         };
         let label = action.label();
         context.metrics.links.act(label);
-        let outcome = self.execute(&action).await;
-        tracing::info!(object = %key, action = label, outcome = ?Brief(&outcome), "action finished");
+        let begun = tokio::time::Instant::now();
+        let span = spans::write(label);
+        let outcome = self.execute(&action).instrument(span.clone()).await;
+        report::log_action(object, label, &outcome, begun.elapsed(), &span);
         report::audit(context, key, object, &action, &outcome).await;
         let plan = conclude(desired, &context.limits, plan, &outcome);
         report::alarm(context, key, object, plan.alarm.as_deref()).await;
@@ -289,27 +321,23 @@ async fn say(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLi
 fn kubernetes_failed(context: &Context, key: &ObjectKey, doing: &str, error: &KubeFailure) -> End {
     match error {
         // Another version: the next pass reads it.
-        KubeFailure::Changed => tracing::debug!(object = %key, doing, %error, "looking again"),
+        KubeFailure::Changed => {
+            tracing::debug!(object = %key, pass = telemetry::number(), doing, %error, "looking again");
+        }
         // It is rarely about one object: ten thousand of them would say the same.
         _ if context.outage.is_news(tokio::time::Instant::now()) => {
-            tracing::warn!(object = %key, doing, %error, "API server request failed; will retry (said once in 10 s)");
+            tracing::warn!(
+                object = %key, pass = telemetry::number(), doing, %error,
+                "API server request failed; will retry (said once in 10 s)"
+            );
         }
-        _ => tracing::debug!(object = %key, doing, %error, "API server request failed; will retry"),
+        _ => {
+            tracing::debug!(
+                object = %key, pass = telemetry::number(), doing, %error,
+                "API server request failed; will retry"
+            );
+        }
     }
     let outcome = if *error == KubeFailure::Changed { PassOutcome::Changed } else { PassOutcome::Failed };
     End::untold(outcome, Look::after_kubernetes())
-}
-
-/// An outcome for the log, without the link's message.
-struct Brief<'a>(&'a Outcome);
-
-impl std::fmt::Debug for Brief<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Outcome::Applied(_) => f.write_str("applied"),
-            Outcome::NotApplied(error) => write!(f, "not applied: {error}"),
-            Outcome::Unknown(error) => write!(f, "unknown: {error}"),
-            Outcome::Changed(what) => write!(f, "changed meanwhile: {what}"),
-        }
-    }
 }

@@ -1,6 +1,8 @@
 //! What a pass says: `status` where it differs, an Event where the reason changed, a line in the
 //! log. Only the status can fail, and then the pass is made again.
 
+use std::time::Duration;
+
 use kube::Resource as _;
 use kube::runtime::events::{Event, EventType};
 use signalr_private_link_core::Action;
@@ -11,11 +13,13 @@ use signalr_private_link_core::marker::Verdict;
 use signalr_private_link_core::message::safe;
 use signalr_private_link_core::reason::{Reason, Severity};
 use signalr_private_link_core::report::Fact;
+use tracing::{Instrument as _, Span};
 
 use super::{Context, ObjectKey};
 use crate::api::{self, SignalRSharedPrivateLink, SignalRSharedPrivateLinkStatus};
 use crate::kubernetes::KubeFailure;
 use crate::metrics::DecisionKind;
+use crate::telemetry::{self, spans};
 
 /// Writes `status` if it differs, and an Event if the reason is another one. Returns whether it differed.
 ///
@@ -32,17 +36,14 @@ pub(super) async fn write_status(
     if object.status.as_ref() == Some(&next) {
         return Ok(false);
     }
-    context.objects.write_status(object, &next).await?;
+    context.objects.write_status(object, &next).instrument(spans::write("status")).await?;
     context.metrics.links.write_status();
     let before = object.status.as_ref().and_then(ready_reason);
     let now = ready_reason(&next);
     if before != now {
         tracing::info!(
-            object = %path(object),
-            from = before,
-            to = now,
-            why = report.message,
-            "the reason changed"
+            object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
+            pass = telemetry::number(), reason = now, before, why = report.message, "the reason changed"
         );
         let severity = match report.reason.severity() {
             Severity::Warning => EventType::Warning,
@@ -54,6 +55,29 @@ pub(super) async fn write_status(
         publish(context, object, severity, report.reason.as_str(), "Reconcile", &report.message).await;
     }
     Ok(true)
+}
+
+/// One line for each effect, whatever came of it; the link's message, which is the owner's, is no part of it.
+pub(super) fn log_action(
+    object: &SignalRSharedPrivateLink,
+    action: &str,
+    outcome: &Outcome,
+    took: Duration,
+    span: &Span,
+) {
+    let (outcome, error, why) = match outcome {
+        Outcome::Applied(_) => ("applied", None, None),
+        Outcome::NotApplied(error) => ("not_applied", Some(error), None),
+        Outcome::Unknown(error) => ("unknown", Some(error), None),
+        Outcome::Changed(what) => ("changed", None, Some(what.as_str())),
+    };
+    spans::end_write(span, outcome, error.map(|error| error.failure.label()));
+    let code = error.map(|error| &*error.code).filter(|code| !code.is_empty());
+    tracing::info!(
+        object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
+        pass = telemetry::number(), action, outcome, code, error = error.map(tracing::field::display), why,
+        duration = telemetry::seconds(took), "action finished"
+    );
 }
 
 /// `<namespace>/<name>`, as every line of the log has it.
@@ -140,8 +164,8 @@ impl Audit<'_> {
         };
         context.metrics.links.decide(decision);
         tracing::info!(
-            object = %path(object), uid = object.metadata.uid,
-            connection, endpoint, policy, because, reason, "decided on a connection"
+            object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
+            pass = telemetry::number(), reason, connection, endpoint, policy, why = because, "decided on a connection"
         );
         let note =
             format!("{verb} the connection {connection} (private endpoint {endpoint}, policy {policy}): {because}");
@@ -156,13 +180,18 @@ impl Audit<'_> {
 pub(super) async fn alarm(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLink, alarm: Option<&str>) {
     let is_news = context.memories.note_alarm(key, alarm);
     let Some(alarm) = alarm.filter(|_| is_news) else { return };
-    tracing::error!(object = %path(object), uid = object.metadata.uid, alarm, "an approval of the operator's has to be looked at");
+    tracing::error!(
+        object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
+        pass = telemetry::number(), why = alarm, "an approval of the operator's has to be looked at"
+    );
     context.metrics.links.alarm();
     publish(context, object, EventType::Warning, Reason::ApprovalUnconfirmed.as_str(), "Alarm", alarm).await;
 }
 
 /// The most characters that Kubernetes takes as the action of an Event.
 const MAX_ACTION: usize = 128;
+/// No pass waits longer for an Event.
+const EVENT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Publishes an Event; a failure to publish is logged and otherwise ignored.
 async fn publish(
@@ -181,12 +210,14 @@ async fn publish(
         secondary: None,
     };
     let regarding = object.object_ref(&());
-    let publishing = context.events.publish(&event, &regarding);
-    match tokio::time::timeout(std::time::Duration::from_secs(5), publishing).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::warn!(object = %path(object), reason, %error, "an Event could not be published");
-        }
-        Err(_) => tracing::warn!(object = %path(object), reason, "an Event could not be published in time"),
-    }
+    let publishing = context.events.publish(&event, &regarding).instrument(spans::write("event"));
+    let error = match tokio::time::timeout(EVENT_DEADLINE, publishing).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", EVENT_DEADLINE.as_secs()),
+    };
+    tracing::warn!(
+        object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
+        pass = telemetry::number(), reason, error, "an Event could not be published"
+    );
 }

@@ -113,8 +113,13 @@ async fn azure_creating_in(scene: &Scene, create_ms: i64) -> testkit::Azure {
 fn settings_for(scene: &Scene, azure: &testkit::Azure, namespace: &str) -> Settings<'static> {
     let mut settings = Settings::new(binary(), &scene.cluster, azure, PACE);
     settings.flags.extend(
-        ["--watch-namespaces", namespace, "--log-level", "debug,hyper=info,h2=info,tower=info,kube=info,rustls=info"]
-            .map(str::to_owned),
+        [
+            "--watch-namespaces",
+            namespace,
+            "--log-level",
+            "debug,azure=debug,typespec=debug,hyper=info,h2=info,tower=info,kube=info,rustls=info",
+        ]
+        .map(str::to_owned),
     );
     settings.kubeconfig = scene.cluster.kubeconfig_of(HOME, Release::account());
     settings.log = scene.cluster.directory().join(format!("operator-{namespace}.log"));

@@ -29,7 +29,7 @@ fn rules() -> String {
     let mut overrides = Map::new();
     for alert in alerts() {
         // Prometheus has scraped nothing at first.
-        let wait = if name(&alert) == "SignalRPrivateLinkOperatorDown" { "5s" } else { "0s" };
+        let wait = if name(&alert) == "SignalRPrivateLinkOperatorDown" { "20s" } else { "0s" };
         overrides.insert(name(&alert).to_owned(), json!({"for": wait}));
     }
     for (alert, threshold) in [("PendingApprovalOld", 1.0), ("ArmErrors", 0.01), ("TokenFailing", 0.0)] {

@@ -4,9 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod live;
+mod logs;
 mod names;
 mod rules;
 mod tables;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use std::path::PathBuf;
 use std::process::Command;

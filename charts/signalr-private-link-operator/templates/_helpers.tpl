@@ -151,6 +151,10 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- if or $azure.caBundle.configMapName $azure.caBundle.secretName }}
 {{- $_ := set $settings "AZURE_CA_FILE" "/etc/azure-ca/ca.crt" }}
 {{- end }}
+{{- if .Values.tracing.endpoint }}
+{{- /* As text: 0 is a ratio too. */}}
+{{- $_ := set (set $settings "OTEL_EXPORTER_OTLP_ENDPOINT" .Values.tracing.endpoint) "OTEL_TRACES_SAMPLER_ARG" (toString .Values.tracing.ratio) }}
+{{- end }}
 {{- range $name, $value := $settings }}
 {{- if $value }}
 - {name: {{ $name }}, value: {{ $value | quote }}}

@@ -351,3 +351,53 @@ async fn a_missing_right_renews_an_old_token_and_costs_nobody_the_one_that_is_he
     }
     assert_eq!(bench.issued.load(Ordering::Relaxed), 2);
 }
+
+/// An ARM that keeps the headers it is sent.
+#[cfg(feature = "otlp")]
+struct Keeps(Arc<std::sync::Mutex<Vec<HeaderMap>>>);
+
+#[cfg(feature = "otlp")]
+#[async_trait::async_trait]
+impl Transport for Keeps {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Lost> {
+        self.0.lock().unwrap().push(request.headers().clone());
+        Ok(http::Response::new(Bytes::from_static(b"{}")))
+    }
+}
+
+#[cfg(feature = "otlp")]
+#[tokio::test]
+async fn azure_is_told_of_a_trace_only_where_that_is_asked_for() {
+    use opentelemetry::trace::TracerProvider as _;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder().build();
+    let layer = tracing_opentelemetry::layer::<tracing_subscriber::Registry>()
+        .with_tracer(provider.tracer("test"))
+        .with_context_activation(false);
+    let _collected = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    for propagates in [false, true] {
+        let make = || -> anyhow::Result<Arc<dyn TokenCredential>> {
+            Ok(Arc::new(Numbered { takes: Duration::ZERO, issued: Arc::default() }))
+        };
+        let tokens = TokenSource::new(Box::new(make), "Numbered".into(), String::new(), Arc::default(), Arc::default());
+        let (sent, url) = (Arc::default(), Url::parse("https://azure.test").unwrap());
+        let setup = ArmSetup::new(Keeps(Arc::clone(&sent)), url.clone(), tokens, Arc::default());
+        let client = ArmClient::new(ArmSetup { propagates, ..setup });
+        let about = About {
+            doing: String::new(),
+            action: "",
+            scope: String::new(),
+            subscription: "s".into(),
+            call: Some(CallKind::GetLink),
+        };
+        client.read(url, &about).await.unwrap();
+        let sent = sent.lock().unwrap();
+        let parent = sent[0].get("traceparent").map(|value| value.to_str().unwrap());
+        assert_eq!(parent.is_some(), propagates, "{parent:?}");
+        if let Some(parent) = parent {
+            let parts: Vec<usize> = parent.split('-').map(str::len).collect();
+            assert_eq!(parts, [2, 32, 16, 2], "{parent}");
+        }
+    }
+}
