@@ -4,6 +4,7 @@
 
 mod cases;
 mod helm;
+mod overlays;
 mod readme;
 mod release;
 
