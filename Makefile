@@ -11,7 +11,7 @@ IMAGE := signalr-private-link-operator:$(shell sed -n '/^\[workspace\.package\]/
 IMAGE_ROOT := target/image/root
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help demo install-local test image image-root bench az generate check fmt clippy deny advisories workflows gitops generated tools prerequisites
+.PHONY: help demo install-local test explore image image-root bench az generate check fmt clippy deny advisories workflows gitops generated tools prerequisites
 
 help: ## Lists the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ image: ## Builds the image with docker, podman or buildah; IMAGE=REGISTRY/NAME:T
 	@tool=$$(command -v docker || command -v podman || command -v buildah) \
 	    || { echo "error: building the image takes docker, podman or buildah; the binary alone: tools/image.sh DIRECTORY" >&2; exit 1; }; \
 	"$$tool" build --tag "$(IMAGE)" .
+
+explore: ## Explores deeper configurations of the model than the tests do (minutes, much memory)
+	cargo run --locked --release -p signalr-private-link-model --bin explore
 
 bench: prerequisites ## Measures (release build); LINKS=10000 PARENTS=1000 NAMESPACES=10, TABLES="one fleet"
 	@tools/build.sh >/dev/null

@@ -60,7 +60,7 @@ impl Provisioning {
 }
 
 /// The state of a connection, as SignalR or the vault reports it. The enum is open on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConnectionState {
     /// Nobody decided yet.
     Pending,

@@ -126,7 +126,7 @@ impl Marker {
 }
 
 /// What the operator did to a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// It was set `Approved`.
     Approved,
