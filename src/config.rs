@@ -45,6 +45,11 @@ impl Cli {
     }
 }
 
+/// A variable that is no flag's; one that is set and empty counts as not set.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// What the binary does.
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -11,6 +11,7 @@ pub mod kubernetes;
 pub mod lease;
 mod locked;
 pub mod metrics;
+pub mod news;
 pub mod operator;
 pub mod permissions;
 mod queue;

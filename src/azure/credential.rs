@@ -20,6 +20,7 @@ use super::cloud::{CloudSettings, CredentialKind};
 use super::entra::{Refusal, TokenEndpoint, TokenTransport};
 use super::token::TokenSource;
 use super::transport::identity_client;
+use crate::config::variable;
 use crate::metrics::Metrics;
 
 /// The token source that the settings ask for; `metrics` are told of what it asks and gets.
@@ -39,10 +40,6 @@ pub fn token_source(
     make()?;
     let name = if kind == settings.credential { format!("{kind:?}") } else { format!("{kind:?}, which auto chose") };
     Ok(TokenSource::new(Box::new(make), name, settings.scope.clone(), refusal, metrics.clone()))
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn required(name: &str, kind: &str) -> anyhow::Result<String> {

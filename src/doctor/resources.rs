@@ -6,7 +6,7 @@ use kube::Client;
 use serde_json::Value;
 use signalr_private_link_core::azure::Links;
 use signalr_private_link_core::desired::{ApprovalMode, Desired, ManagementPolicy};
-use signalr_private_link_core::failure::{CONNECTION_APPROVER, LINK_MANAGER, Level};
+use signalr_private_link_core::failure::{CONNECTION_APPROVER, LINK_MANAGER, Level, role_assignment};
 use signalr_private_link_core::message::shell;
 use signalr_private_link_core::resource_id::{LinkId, SignalRId, VaultId};
 use signalr_private_link_core::{ArmError, Failure};
@@ -219,13 +219,17 @@ async fn read_connections(azure: &Azure, vault: &VaultId, approves: bool) -> Fin
     }
 }
 
+/// The command that assigns a shipped role.
+pub(super) fn grant(role: &str, identity: Option<&str>, scope: &str) -> String {
+    let command = role_assignment(role, identity, scope);
+    format!("{command} (the role is in deploy/azure/roles; an assignment takes up to ten minutes)")
+}
+
 /// What helps where a read that the operator needs was refused.
 pub(super) fn way_out(error: &ArmError, role: &str) -> String {
     let scope = shell(&error.scope);
     match error.failure {
-        Failure::Forbidden => {
-            format!("{} (the role is in deploy/azure/roles; an assignment takes up to ten minutes)", error.remedy(role))
-        }
+        Failure::Forbidden => grant(role, error.caller.as_deref(), &error.scope),
         Failure::NotFound(Level::Subscription) => {
             "the identity sees no such subscription: check the id, --cloud and AZURE_TENANT_ID".to_owned()
         }

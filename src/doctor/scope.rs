@@ -7,7 +7,7 @@ use signalr_private_link_core::message::shell;
 use signalr_private_link_core::{ArmError, Failure};
 
 use super::azure::Azure;
-use super::resources::way_out;
+use super::resources::{grant, way_out};
 use super::rights::{self, Permission};
 use super::{Check, Finding};
 use crate::azure::Look;
@@ -118,7 +118,8 @@ pub(super) async fn rights(azure: &Azure, place: &Place<'_>, kind: &Kind, writes
     if missing.is_empty() {
         Finding::ok(check, id, &format!("all {} actions of the role \"{}\" are granted", kind.actions.len(), kind.role))
     } else {
-        let (message, grant) = (format!("not granted: {}", missing.join(", ")), grant(azure, id, kind.role));
+        let (message, grant) =
+            (format!("not granted: {}", missing.join(", ")), grant(kind.role, azure.caller.as_deref(), id));
         if missing.iter().any(needs) {
             Finding::failed(check, id, &message, &grant)
         } else {
@@ -126,20 +127,6 @@ pub(super) async fn rights(azure: &Azure, place: &Place<'_>, kind: &Kind, writes
             Finding::warning(check, id, &message, &way_out)
         }
     }
-}
-
-/// The command that assigns a shipped role.
-fn grant(azure: &Azure, scope: &str, role: &str) -> String {
-    let error = ArmError {
-        failure: Failure::Forbidden,
-        code: "".into(),
-        message: "".into(),
-        doing: "".into(),
-        action: "",
-        scope: scope.into(),
-        caller: azure.caller.as_deref().map(Into::into),
-    };
-    way_out(&error, role)
 }
 
 /// Whether an id is that of a scope or below it.

@@ -31,8 +31,8 @@ use tracing::Instrument as _;
 use crate::api::{self, SignalRSharedPrivateLink};
 use crate::azure::{ArmClient, Shared};
 use crate::kubernetes::{Events, KubeFailure, NamespaceFacts, Objects};
-use crate::locked::Locked;
 use crate::metrics::{Metrics, PassOutcome};
+use crate::news::News;
 use crate::telemetry::{self, spans};
 
 pub use index::{Change, Index, Watched};
@@ -96,28 +96,12 @@ pub struct Context {
     pub orphans: Orphans,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// When it was last said that the API server fails.
+    /// Whether an outage of the API server is news.
     pub outage: Outage,
 }
 
-/// When something was last said that would be said for every object.
-#[derive(Debug, Default)]
-pub struct Outage(Locked<Option<tokio::time::Instant>>);
-
-impl Outage {
-    /// How long the same is no news.
-    const QUIET: Duration = Duration::from_secs(10);
-
-    /// Whether it is to be said once more.
-    fn is_news(&self, now: tokio::time::Instant) -> bool {
-        let mut last = self.0.lock();
-        let is_news = last.is_none_or(|last| now.duration_since(last) >= Self::QUIET);
-        if is_news {
-            *last = Some(now);
-        }
-        is_news
-    }
-}
+/// When it was last said that the API server fails, which would be said for every object.
+pub type Outage = News<10>;
 
 impl Context {
     /// Forgets an object that is gone, of this uid or of any. If it is not gone, its waits only
@@ -325,7 +309,7 @@ fn kubernetes_failed(context: &Context, key: &ObjectKey, doing: &str, error: &Ku
             tracing::debug!(object = %key, pass = telemetry::number(), doing, %error, "looking again");
         }
         // It is rarely about one object: ten thousand of them would say the same.
-        _ if context.outage.is_news(tokio::time::Instant::now()) => {
+        _ if context.outage.is_due() => {
             tracing::warn!(
                 object = %key, pass = telemetry::number(), doing, %error,
                 "API server request failed; will retry (said once in 10 s)"

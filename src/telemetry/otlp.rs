@@ -1,7 +1,7 @@
 //! Traces over OTLP. A thread of the library's sends what passes leave in a queue of bounded length; what does not fit is
 //! thrown away, so a collector that fails or hangs never makes a pass wait.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -19,16 +19,14 @@ use tracing_subscriber::{Layer as _, Registry};
 
 use super::{Boxed, spans};
 use crate::azure::Transport as _;
-use crate::config::TraceArgs;
+use crate::config::{TraceArgs, variable};
 use crate::controller::NAME;
-use crate::locked::Locked;
+use crate::news::News;
 
 /// A collector that takes longer has not taken the spans.
 const SEND_DEADLINE: Duration = Duration::from_secs(10);
 /// What is left at the end is given up after this time, within what Kubernetes gives a pod to end.
 const END_DEADLINE: Duration = Duration::from_secs(3);
-/// How long it is no news that the collector fails.
-const QUIET: Duration = Duration::from_secs(300);
 
 /// Makes traces, and sends them.
 pub struct Traces(SdkTracerProvider);
@@ -47,7 +45,7 @@ impl Traces {
             .context("the HTTP client of --otlp-endpoint cannot be set up")?;
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Collector { http, runtime: runtime.clone(), told: Locked::default() })
+            .with_http_client(Collector { http, runtime: runtime.clone(), told: News::default() })
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/')))
             .with_timeout(SEND_DEADLINE)
@@ -88,10 +86,6 @@ impl Traces {
     }
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
 /// The current span, as `traceparent` names it (W3C Trace Context).
 pub fn traceparent() -> Option<String> {
     let context = tracing::Span::current().context();
@@ -106,15 +100,12 @@ struct Collector {
     http: reqwest::Client,
     runtime: Handle,
     /// When it was last said that it fails.
-    told: Locked<Option<Instant>>,
+    told: News<300>,
 }
 
 impl Collector {
     fn tell(&self, error: &str) {
-        let mut told = self.told.lock();
-        let now = Instant::now();
-        if told.is_none_or(|last| now.duration_since(last) >= QUIET) {
-            *told = Some(now);
+        if self.told.is_due() {
             tracing::warn!(error, "traces could not be sent; passes go on without (said once in 5 min)");
         }
     }

@@ -174,6 +174,20 @@ pub const LINK_MANAGER: &str = "SignalR Shared Private Link Manager";
 pub const CONNECTION_APPROVER: &str = "Key Vault Private Endpoint Connection Approver";
 
 impl ArmError {
+    /// A failure of which nothing is known but its class.
+    #[must_use]
+    pub fn of(failure: Failure) -> Self {
+        Self {
+            failure,
+            code: "".into(),
+            message: "".into(),
+            doing: "".into(),
+            action: "",
+            scope: "".into(),
+            caller: None,
+        }
+    }
+
     /// Which right is missing, as a phrase.
     #[must_use]
     pub fn missing_right(&self) -> String {
@@ -183,14 +197,20 @@ impl ArmError {
     /// The command that grants what is missing; `role` is one of the shipped roles.
     #[must_use]
     pub fn remedy(&self, role: &str) -> String {
-        let caller = self.caller.as_deref().unwrap_or("<object id of the operator's identity>");
-        // With --assignee the command asks Microsoft Graph, and fails where that is not permitted:
-        // Azure/azure-cli#17308.
-        format!(
-            "az role assignment create --assignee-object-id {caller} --assignee-principal-type ServicePrincipal --role \"{role}\" --scope {}",
-            shell(&self.scope)
-        )
+        role_assignment(role, self.caller.as_deref(), &self.scope)
     }
+}
+
+/// The command that assigns a role to an identity, by its object id where that is known.
+#[must_use]
+pub fn role_assignment(role: &str, identity: Option<&str>, scope: &str) -> String {
+    let identity = identity.unwrap_or("<object id of the operator's identity>");
+    // With --assignee the command asks Microsoft Graph, and fails where that is not permitted:
+    // Azure/azure-cli#17308.
+    format!(
+        "az role assignment create --assignee-object-id {identity} --assignee-principal-type ServicePrincipal --role \"{role}\" --scope {}",
+        shell(scope)
+    )
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use signalr_private_link_core::azure::ConnectionState;
 use signalr_private_link_core::failure::Level;
 use signalr_private_link_core::marker::Verdict;
-use signalr_private_link_core::{Failure, Outcome};
+use signalr_private_link_core::{ArmError, Failure, Outcome};
 
 use crate::act::Act;
 use crate::space::{Rule, Space};
@@ -11,7 +11,6 @@ use crate::state::{
     DecidedBy, Endpoint, FENCE, FOREIGN, Flight, OUTSIDER, Object, Opener, Pec, Process, Provision, Spl, Status,
     Subscription, Text, World, Write,
 };
-use crate::wire;
 
 impl World {
     /// Another version of the object; passes that others have begun on the earlier one find it changed.
@@ -73,7 +72,7 @@ impl Space {
                 space.land(world, flight);
             }),
             Act::Refuse(at, failure) => self.flown(&mut world, at, |space, world, flight| {
-                space.answered(world, flight, &Outcome::NotApplied(wire::error(failure)));
+                space.answered(world, flight, &Outcome::NotApplied(ArmError::of(failure)));
             }),
             Act::LoseAnswer(at) => self.lose_answer(&mut world, at),
             Act::ReadFails(at, failure) => {
@@ -128,7 +127,7 @@ impl Space {
         let Some(flight) = world.flights.get_mut(usize::from(at)) else { return false };
         flight.awaited = false;
         let flight = *flight;
-        self.answered(world, &flight, &Outcome::Unknown(wire::error(Failure::Transient(None))));
+        self.answered(world, &flight, &Outcome::Unknown(ArmError::of(Failure::Transient(None))));
         true
     }
 
@@ -143,7 +142,7 @@ impl Space {
 
     fn land_put(&self, world: &mut World, flight: &Flight, replaces: bool, nonce: u8, tag: u8) -> Outcome {
         if world.signalr_gone {
-            return Outcome::NotApplied(wire::error(Failure::NotFound(Level::Parent)));
+            return Outcome::NotApplied(ArmError::of(Failure::NotFound(Level::Parent)));
         }
         let fresh = Spl {
             uid: flight.uid,
@@ -159,7 +158,7 @@ impl Space {
         let put = match world.link {
             None => fresh,
             Some(link) if matches!(link.provision, Provision::Creating | Provision::Deleting) => {
-                return Outcome::NotApplied(wire::error(Failure::Busy(None)));
+                return Outcome::NotApplied(ArmError::of(Failure::Busy(None)));
             }
             Some(link) if replaces && (link.uid, link.nonce) == (flight.uid, nonce) => {
                 Spl { provision: Provision::Creating, put_by: flight.process, ..link }
@@ -186,7 +185,7 @@ impl Space {
     fn land_delete(&self, world: &mut World, flight: &Flight, nonce: u8, owner: u8) -> Outcome {
         let Some(mut link) = world.link.filter(|_| !world.signalr_gone) else { return Outcome::Applied(None) };
         if matches!(link.provision, Provision::Creating | Provision::Deleting) {
-            return Outcome::NotApplied(wire::error(Failure::Busy(None)));
+            return Outcome::NotApplied(ArmError::of(Failure::Busy(None)));
         }
         if (link.uid, link.nonce) != (owner, nonce) {
             if link.put_by == flight.process {
@@ -205,10 +204,10 @@ impl Space {
     fn land_decision(&self, world: &mut World, flight: &Flight, verdict: Verdict, seen: &Pec, nonce: u8) -> Outcome {
         let (now, enforced) = (world.now, self.config.etag);
         let Some(pec) = world.pec(seen.name) else {
-            return Outcome::NotApplied(wire::error(Failure::NotFound(Level::Resource)));
+            return Outcome::NotApplied(ArmError::of(Failure::NotFound(Level::Resource)));
         };
         if enforced && pec != seen {
-            return Outcome::NotApplied(wire::error(Failure::Busy(None)));
+            return Outcome::NotApplied(ArmError::of(Failure::Busy(None)));
         }
         pec.text = Text::Record { verdict, at: flight.sent.min(now), endpoint: seen.endpoint, uid: flight.uid, nonce };
         pec.decided = DecidedBy::Operator;

@@ -10,7 +10,7 @@ use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::failure::Level;
 use signalr_private_link_core::memory::{Learned, Moment};
 use signalr_private_link_core::observed::{LateWrite, Memory, Observed, Permissions, Read, Reading, Rival, Sighting};
-use signalr_private_link_core::{Failure, Next, plan};
+use signalr_private_link_core::{ArmError, Failure, Next, plan};
 
 use crate::memory::{Known, moment};
 use crate::space::{Rule, Space};
@@ -191,10 +191,10 @@ impl Space {
     }
 
     fn answer(&self, world: &mut World, at: u8, held: &mut Held, read: Read, fault: Option<Failure>) {
-        let failed = fault.map(wire::error);
-        let gone = world.signalr_gone.then(|| wire::error(Failure::NotFound(Level::Parent)));
+        let failed = fault.map(ArmError::of);
+        let gone = world.signalr_gone.then(|| ArmError::of(Failure::NotFound(Level::Parent)));
         match read {
-            Read::Operation => held.observed.operation = Reading::Failed(wire::error(Failure::Transient(None))),
+            Read::Operation => held.observed.operation = Reading::Failed(ArmError::of(Failure::Transient(None))),
             Read::Links => {
                 let listed = world.link.filter(|link| link.listed);
                 held.observed.links = match failed.or(gone) {
@@ -220,7 +220,7 @@ impl Space {
             }
             Read::Connections => {
                 if self.is_off(Rule::Asleep) && !matches!(held.link, Some(Some(_))) {
-                    held.observed.connections = Reading::Failed(wire::error(Failure::Transient(None)));
+                    held.observed.connections = Reading::Failed(ArmError::of(Failure::Transient(None)));
                     return;
                 }
                 held.observed.connections = match failed {

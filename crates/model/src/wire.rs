@@ -15,7 +15,6 @@ use signalr_private_link_core::observed::Permissions;
 use signalr_private_link_core::policy::{OnUnconfirmed, Policy};
 use signalr_private_link_core::report::{ConnectionFacts, Fact, Ready, Report, Truth};
 use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, InvalidId, LinkId, SignalRId, VaultId};
-use signalr_private_link_core::{ArmError, Failure};
 
 use crate::state::{
     Endpoint, LIMITS, Object, Pec, Policies, Provision, SECONDS, Spl, Status, Subscription, Text, Tick,
@@ -87,20 +86,6 @@ pub fn uid(number: u8) -> String {
 /// The value of `recreate-requested-at`.
 fn recreate(number: u8) -> Option<String> {
     (number > 0).then(|| number.to_string())
-}
-
-/// A failed call.
-#[must_use]
-pub fn error(failure: Failure) -> ArmError {
-    ArmError {
-        failure,
-        code: "".into(),
-        message: "".into(),
-        doing: "".into(),
-        action: "",
-        scope: "".into(),
-        caller: None,
-    }
 }
 
 /// A link's marker.

@@ -8,7 +8,7 @@ use signalr_private_link_core::azure::ConnectionState;
 use signalr_private_link_core::failure::Level;
 use signalr_private_link_core::marker::Verdict;
 use signalr_private_link_core::memory::Learned;
-use signalr_private_link_core::{Again, Failure, Outcome, Plan, conclude};
+use signalr_private_link_core::{Again, ArmError, Failure, Outcome, Plan, conclude};
 
 use crate::pass::NAMES;
 use crate::space::{Rule, Space};
@@ -113,7 +113,7 @@ impl Space {
             return changed("an earlier write to the link may still land");
         }
         if world.signalr_gone {
-            return Some(Outcome::NotApplied(wire::error(Failure::NotFound(Level::Parent))));
+            return Some(Outcome::NotApplied(ArmError::of(Failure::NotFound(Level::Parent))));
         }
         let own = |link: &Spl| link.uid == held.object.uid;
         let renewed = self.is_off(Rule::R12) || self.is_off(Rule::FailedRenewed);

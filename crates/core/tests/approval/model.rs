@@ -439,7 +439,7 @@ impl World {
                 return;
             }
             match read {
-                Read::Operation => observed.operation = Reading::Failed(error(Failure::Transient(None))),
+                Read::Operation => observed.operation = Reading::Failed(ArmError::of(Failure::Transient(None))),
                 Read::Links => {
                     link = self.link_as_read();
                     let links = Links { links: link.clone().into_iter().collect(), date: Some(self.now) };
@@ -587,7 +587,7 @@ impl World {
         }
         let outcome = match (applied, fate) {
             (Outcome::Applied(_), Fate::AnswerLost) | (_, Fate::NotApplied) => {
-                Outcome::Unknown(error(Failure::Transient(None)))
+                Outcome::Unknown(ArmError::of(Failure::Transient(None)))
             }
             (outcome, _) => outcome,
         };
@@ -617,7 +617,7 @@ impl World {
             return Outcome::Changed("link".into());
         }
         if fate == Fate::NotApplied {
-            return Outcome::Unknown(error(Failure::Transient(None)));
+            return Outcome::Unknown(ArmError::of(Failure::Transient(None)));
         }
         self.incarnation += 1;
         let marker = Marker { uid: UID.into(), nonce: self.nonce_of(self.incarnation), tag: desired.tag() };
@@ -682,13 +682,13 @@ impl World {
         let date = Timestamp::from_second(self.now.as_second()).unwrap();
         swap(self);
         let Some(at) = self.vault.iter().position(|e| e.wire.id == decision.connection) else {
-            return Outcome::NotApplied(error(Failure::Busy(None)));
+            return Outcome::NotApplied(ArmError::of(Failure::Busy(None)));
         };
         if self.vault[at].wire.etag != etag {
-            return Outcome::NotApplied(error(Failure::Busy(None)));
+            return Outcome::NotApplied(ArmError::of(Failure::Busy(None)));
         }
         if fate == Fate::NotApplied {
-            return Outcome::Unknown(error(Failure::Transient(None)));
+            return Outcome::Unknown(ArmError::of(Failure::Transient(None)));
         }
         let record = ApprovalRecord {
             at: date,
@@ -866,17 +866,5 @@ fn as_ours(message: &str) -> String {
     match Marker::parse(message) {
         Some(marker) => Marker { uid: UID.into(), ..marker }.message(WORDS),
         None => message.to_owned(),
-    }
-}
-
-pub fn error(failure: Failure) -> ArmError {
-    ArmError {
-        failure,
-        code: "".into(),
-        message: "".into(),
-        doing: "".into(),
-        action: "",
-        scope: "".into(),
-        caller: None,
     }
 }
