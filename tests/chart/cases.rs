@@ -176,7 +176,8 @@ fn every_value_changes_something() {
 #[test]
 fn labels_are_valid_with_a_plus_in_the_version() {
     let copy = tempfile::tempdir().unwrap();
-    let copied = std::process::Command::new("cp").arg("-r").arg(helm::chart()).arg(copy.path()).status().unwrap();
+    let copied =
+        std::process::Command::new("cp").arg("-r").arg(testkit::chart::directory()).arg(copy.path()).status().unwrap();
     assert!(copied.success());
     let chart = copy.path().join("signalr-private-link-operator");
     let file = chart.join("Chart.yaml");
@@ -192,7 +193,7 @@ fn labels_are_valid_with_a_plus_in_the_version() {
 
 #[test]
 fn the_chart_passes_helm_s_own_checks() {
-    helm::output(helm::command().args(["lint", "--strict", "--quiet"]).arg(helm::chart())).unwrap();
+    helm::output(helm::command().args(["lint", "--strict", "--quiet"]).arg(testkit::chart::directory())).unwrap();
 }
 
 /// No value lets tenants write what lets their own links be approved.

@@ -40,20 +40,22 @@ fn rows(text: &str) -> Vec<Row> {
 
 /// Where the values are that the README tells of.
 pub fn places() -> impl Iterator<Item = String> {
-    rows(&std::fs::read_to_string(helm::chart().join("values.yaml")).unwrap()).into_iter().map(|row| row.place)
+    rows(&std::fs::read_to_string(testkit::chart::directory().join("values.yaml")).unwrap())
+        .into_iter()
+        .map(|row| row.place)
 }
 
 /// `UPDATE=1 cargo test --test chart readme` writes the table.
 #[test]
 fn the_readme_holds_the_values() {
-    let text = std::fs::read_to_string(helm::chart().join("values.yaml")).unwrap();
+    let text = std::fs::read_to_string(testkit::chart::directory().join("values.yaml")).unwrap();
     let rows = rows(&text);
     assert!(rows.len() > 60, "{} values have a comment", rows.len());
     let mut table = String::from("| Value | Default | What it is |\n|---|---|---|\n");
     for Row { place, default, words } in rows {
         table += &format!("| `{place}` | `{}` | {} |\n", default.replace('|', "\\|"), words.replace('|', "\\|"));
     }
-    let file = helm::chart().join("README.md");
+    let file = testkit::chart::directory().join("README.md");
     let readme = std::fs::read_to_string(&file).unwrap();
     let (head, _) = readme.split_once("| Value | Default |").expect("the README has a table of values");
     let made = format!("{head}{table}");

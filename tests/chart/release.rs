@@ -24,7 +24,7 @@ impl Place {
     }
 
     fn install(&self, release: &str, more: &[&str]) -> Result<String, String> {
-        let chart = helm::chart();
+        let chart = testkit::chart::directory();
         let arguments = [&["install", release, chart.to_str().unwrap(), "--create-namespace"], more].concat();
         self.helm(&arguments)
     }
@@ -47,7 +47,7 @@ async fn links_outlive_upgrades_and_releases() {
     place.0.apply(&manifest.to_string()).unwrap();
     let before = place.link();
 
-    let chart = helm::chart();
+    let chart = testkit::chart::directory();
     let upgrade = ["upgrade", "first", chart.to_str().unwrap(), "--set", "replicaCount=3,log.level=debug"];
     place.helm(&upgrade).unwrap();
     let replicas = ["get", "deployment", "-n", NAMESPACE, "-o", "jsonpath={.items[*].spec.replicas}"];

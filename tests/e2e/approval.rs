@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testkit::scene::{LinkOptions, Scene, condition, message};
 use testkit::{Azure, Operator, azure, eventually};
 
-use crate::policy::{MICROSOFT, automatic, policy};
+use crate::policy::automatic;
 use crate::{LIMIT, config, run, scene, settings_for};
 
 /// A simulator of its own, with a namespace, a SignalR, a vault and a policy.
@@ -30,7 +30,7 @@ impl Stage {
         azure.add(&signalr, &vault).await.unwrap();
         scene.namespace(ns).unwrap();
         let stage = Self { scene, azure, ns, signalr, vault };
-        scene.cluster.apply(&policy(ns, ns, &stage.signalr, &stage.vault, &json!({})).to_string()).unwrap();
+        scene.cluster.apply(&Scene::policy(ns, ns, &stage.signalr, &stage.vault, &json!({})).to_string()).unwrap();
         stage
     }
 
@@ -82,7 +82,7 @@ fn a_copy_that_was_alone_in_both_lists_ends_revoked_also_across_a_kill() {
         let operator = stage.operator();
         stage.apply("kv-pe");
         let copied = stage.message_of_link("kv-pe").await;
-        stage.stranger(&copied, MICROSOFT, 1).await;
+        stage.stranger(&copied, azure::MICROSOFT, 1).await;
         stage.until("kv-pe", "WaitingForPropagation").await;
         operator.kill().unwrap();
         let _operator = stage.operator();
@@ -129,7 +129,7 @@ fn a_copy_beside_our_request_stops_everything_and_no_command_is_printed() {
                 stage.apply(name);
             }
             let copied = stage.message_of_link(name).await;
-            stage.stranger(&copied, MICROSOFT, 1).await;
+            stage.stranger(&copied, azure::MICROSOFT, 1).await;
             let stopped = stage.until(name, "ApprovalAmbiguous").await;
             let said = message(&stopped);
             assert!(said.contains("somebody copied it") && said.contains("first seen 20"), "{said}");
@@ -143,7 +143,7 @@ fn a_copy_beside_our_request_stops_everything_and_no_command_is_printed() {
 fn our_request_is_found_among_ten_thousand_in_pages_and_no_page_leads_elsewhere() {
     run(async {
         let stage = Stage::new("crowd", |config| config.quirks.page_size = 1_000).await;
-        stage.stranger("please approve", MICROSOFT, 10_000).await;
+        stage.stranger("please approve", azure::MICROSOFT, 10_000).await;
         let _operator = stage.operator();
         stage.apply("kv-pe");
         let ready = stage.until("kv-pe", "Approved").await;

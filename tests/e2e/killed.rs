@@ -12,7 +12,6 @@ use testkit::proxy::{Hang, Proxy};
 use testkit::scene::{LinkOptions, Scene};
 use testkit::{Azure, Operator, azure};
 
-use crate::policy::policy;
 use crate::{azure_creating_in, run, scene, settings_for};
 
 /// A creation, short: there are hundreds of lives.
@@ -130,7 +129,7 @@ impl<'a> Life<'a> {
                 "when": death.when(), "kind": "hang"});
             self.azure.control("POST", "/faults", &fault).await.unwrap();
         }
-        self.scene.cluster.apply(&policy(&self.ns, &self.ns, &signalr, &vault, &json!({})).to_string()).unwrap();
+        self.scene.cluster.apply(&Scene::policy(&self.ns, &self.ns, &signalr, &vault, &json!({})).to_string()).unwrap();
         let spec = json!({"approval": {"mode": "Automatic"}, "syncPeriod": "1m"});
         let options = LinkOptions { spec, ..LinkOptions::default() };
         self.scene.cluster.apply(&Scene::manifest(&self.ns, "kv-pe", &signalr, &vault, &options).to_string()).unwrap();

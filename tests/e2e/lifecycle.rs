@@ -11,7 +11,7 @@ use testkit::{azure, eventually};
 use crate::{LIMIT, operator, run, scene};
 
 fn policy(name: &str, namespace: &str, signalr: &str, vault: &str) -> Value {
-    crate::policy::policy(name, namespace, signalr, vault, &json!({}))
+    Scene::policy(name, namespace, signalr, vault, &json!({}))
 }
 
 #[test]

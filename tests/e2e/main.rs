@@ -47,15 +47,9 @@ fn run<T>(test: impl Future<Output = T>) -> T {
     RUNTIME.get_or_init(|| Runtime::new().unwrap()).block_on(test)
 }
 
-/// The simulator's timings for tests: Azure's order of events, in a tenth of a second each.
+/// The simulator of the tests.
 fn config() -> azure_sim::Config {
-    let mut config = azure_sim::Config::preset();
-    config.timings.create_ms = 600;
-    config.timings.delete_ms = 300;
-    config.timings.appear_ms = 150;
-    config.timings.approve_ms = 300;
-    config.timings.propagation_ms = 400;
-    config.timings.busy_ms = 100;
+    let mut config = testkit::azure::quick();
     config.quirks.uppercase_groups = true;
     config
 }

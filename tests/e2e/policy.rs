@@ -8,26 +8,6 @@ use testkit::{azure, eventually};
 
 use crate::{LIMIT, operator, run, scene};
 
-/// The subscription in which the simulator's SignalR has its endpoints.
-pub const MICROSOFT: &str = "4d1c0ffe-0000-4000-8000-00000000cafe";
-
-/// A policy for one SignalR and one vault; `more` is merged over its spec.
-pub fn policy(name: &str, namespace: &str, signalr: &str, vault: &str, more: &Value) -> Value {
-    let mut spec = json!({
-        "namespaces": {"names": [namespace]},
-        "signalR": [azure::signalr(signalr)],
-        "keyVaults": [azure::vault(vault)],
-        "endpointSubscriptions": [MICROSOFT],
-    });
-    spec.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
-    json!({
-        "apiVersion": "privatelink.signalr-operator.io/v1alpha1",
-        "kind": "ApprovalPolicy",
-        "metadata": {"name": name},
-        "spec": spec,
-    })
-}
-
 /// A link that asks for automatic approval.
 pub fn automatic(namespace: &str, name: &str, signalr: &str, vault: &str) -> String {
     let options = LinkOptions { spec: json!({"approval": {"mode": "Automatic"}}), ..LinkOptions::default() };
@@ -52,7 +32,7 @@ fn a_policy_says_what_it_permits_and_where_it_is_broad() {
         scene.namespace(ns).unwrap();
         scene.azure.add(signalr, vault).await.unwrap();
         let _operator = operator(scene, ns);
-        scene.cluster.apply(&policy("told", ns, signalr, vault, &json!({})).to_string()).unwrap();
+        scene.cluster.apply(&Scene::policy("told", ns, signalr, vault, &json!({})).to_string()).unwrap();
         let links = |count: i64| move |p: &Value| p["status"]["permittedLinks"] == count;
         let none = until_policy(scene, "told", "no link", links(0)).await;
         assert_eq!(condition(&none, "Ready").unwrap()["status"], "True");
@@ -68,7 +48,7 @@ fn a_policy_says_what_it_permits_and_where_it_is_broad() {
 
         let broad = json!({"endpointSubscriptions": ["*"], "keyVaults": [azure::vault(vault),
             "/subscriptions/*/resourceGroups/contoso/providers/Microsoft.KeyVault/vaults/told-kv"]});
-        scene.cluster.apply(&policy("told", ns, signalr, vault, &broad).to_string()).unwrap();
+        scene.cluster.apply(&Scene::policy("told", ns, signalr, vault, &broad).to_string()).unwrap();
         let warned = until_policy(scene, "told", "warnings", |p| p["status"]["observedGeneration"] == 2).await;
         let said = warned["status"]["warnings"].to_string();
         assert!(said.contains("spec.keyVaults permits any subscription"), "{said}");
@@ -88,7 +68,7 @@ fn a_label_a_policy_and_its_deletion_are_noticed_at_once() {
         scene.azure.add(signalr, vault).await.unwrap();
         let _operator = operator(scene, ns);
         let by_label = json!({"namespaces": {"selector": {"matchLabels": {"approval": "automatic"}}}});
-        let manifest = policy("labelled", ns, signalr, vault, &by_label).to_string();
+        let manifest = Scene::policy("labelled", ns, signalr, vault, &by_label).to_string();
         scene.cluster.apply(&automatic(ns, "one", signalr, vault)).unwrap();
         scene.until_reason(ns, "one", "ApprovalDenied", LIMIT).await.unwrap();
         // At this pace a denied link looks again after 6 s at the earliest: what comes within less
@@ -120,7 +100,7 @@ fn a_policy_of_a_newer_definition_is_told_and_harms_nobody() {
         scene.namespace(ns).unwrap();
         scene.azure.add("contoso-signalr", "contoso-kv").await.unwrap();
         let before = operator(&scene, ns);
-        let good = policy("good", ns, "contoso-signalr", "contoso-kv", &json!({}));
+        let good = Scene::policy("good", ns, "contoso-signalr", "contoso-kv", &json!({}));
         scene.cluster.apply(&good.to_string()).unwrap();
         // A newer definition knows more words than this operator.
         let crd = "approvalpolicies.privatelink.signalr-operator.io";
@@ -128,7 +108,7 @@ fn a_policy_of_a_newer_definition_is_told_and_harms_nobody() {
         let newer = json!([{"op": "add", "path": word, "value": "Alert"}]).to_string();
         scene.cluster.kubectl_ok(&["patch", "crd", crd, "--type=json", "-p", &newer]).unwrap();
         // By name it is the first of all.
-        let alert = policy("a-newer", ns, "contoso-signalr", "contoso-kv", &json!({"onUnconfirmed": "Alert"}));
+        let alert = Scene::policy("a-newer", ns, "contoso-signalr", "contoso-kv", &json!({"onUnconfirmed": "Alert"}));
         eventually("the definition to be taken", LIMIT, || async {
             Ok(scene.cluster.apply(&alert.to_string()).map_err(|error| error.to_string()))
         })

@@ -1,11 +1,9 @@
 //! What a release of the chart gives the operator in the cluster.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use serde_json::{Value, json};
-use testkit::Scene;
-use testkit::tools;
+use testkit::{Scene, chart};
 
 /// A release of the chart without its Deployment, whose part the test's own process plays.
 pub struct Release {
@@ -16,12 +14,8 @@ pub struct Release {
 impl Release {
     pub fn install(scene: &Scene, namespace: &'static str, watched: &[&str]) -> Self {
         scene.namespace(namespace).unwrap();
-        let mut helm = Command::new(tools::helm().unwrap());
-        helm.args(["template", "operator", "--namespace", namespace, "--set", "crds.enabled=false"]);
-        helm.args(["--set-json", &format!("watchNamespaces={}", json!(watched))]);
-        let output = helm.arg(tools::root().join("charts/signalr-private-link-operator")).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let objects: Vec<Value> = serde_saphyr::from_multiple(&String::from_utf8(output.stdout).unwrap()).unwrap();
+        let values = json!({"crds": {"enabled": false}, "watchNamespaces": watched});
+        let objects = chart::render("operator", namespace, &values).unwrap();
         let kinds = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
         let objects: Vec<Value> =
             objects.into_iter().filter(|object| kinds.iter().any(|kind| object["kind"] == *kind)).collect();

@@ -38,7 +38,7 @@ async fn live(scene: &Scene, release: &Release, ns: &str, watch: &[&str]) {
     settings.flags.extend(["--leader-elect".into(), format!("--lease-name={}", Release::account())]);
     let operator = Operator::start(&settings).unwrap();
 
-    scene.cluster.apply(&crate::policy::policy(ns, ns, &signalr, &vault, &json!({})).to_string()).unwrap();
+    scene.cluster.apply(&Scene::policy(ns, ns, &signalr, &vault, &json!({})).to_string()).unwrap();
     let automatic = LinkOptions { spec: json!({"approval": {"mode": "Automatic"}}), ..LinkOptions::default() };
     scene.cluster.apply(&Scene::manifest(ns, "kv-pe", &signalr, &vault, &automatic).to_string()).unwrap();
     scene.until_reason(ns, "kv-pe", "Approved", LIMIT).await.unwrap();

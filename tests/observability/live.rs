@@ -18,8 +18,6 @@ use crate::{alerts, name, queries, rendered_rules};
 const PACE: &str = "0.02";
 /// Longer than any honest wait at that pace.
 const LIMIT: Duration = Duration::from_secs(60);
-/// The subscription in which the simulator's SignalR has its endpoints.
-const MICROSOFT: &str = "4d1c0ffe-0000-4000-8000-00000000cafe";
 const NAMESPACE: &str = "observed";
 const SIGNALR: &str = "observed-signalr";
 const VAULT: &str = "observed-kv";
@@ -55,13 +53,7 @@ impl Stage {
 
     /// A cluster, a simulator that throttles as ARM does, an operator that works for all namespaces, and Prometheus.
     async fn start() -> (Self, Operator) {
-        let mut config = azure_sim::Config::preset();
-        config.timings.create_ms = 600;
-        config.timings.delete_ms = 300;
-        config.timings.appear_ms = 150;
-        config.timings.approve_ms = 300;
-        config.timings.propagation_ms = 400;
-        config.timings.busy_ms = 100;
+        let mut config = azure::quick();
         config.quirks.throttle_rate = 50;
         let scene = Scene::start(Path::new(env!("CARGO_BIN_EXE_signalr-private-link-operator")), config).await.unwrap();
         scene.namespace(NAMESPACE).unwrap();
@@ -123,14 +115,7 @@ impl Stage {
 
     /// A link becomes Ready, and none of the alerts so much as pends.
     async fn all_is_well(&self) {
-        let policy = json!({
-            "apiVersion": "privatelink.signalr-operator.io/v1alpha1", "kind": "ApprovalPolicy",
-            "metadata": {"name": NAMESPACE},
-            "spec": {
-                "namespaces": {"names": [NAMESPACE]}, "endpointSubscriptions": [MICROSOFT],
-                "signalR": [azure::signalr(SIGNALR)], "keyVaults": [azure::vault(VAULT)],
-            },
-        });
+        let policy = Scene::policy(NAMESPACE, NAMESPACE, SIGNALR, VAULT, &json!({}));
         self.scene.cluster.apply(&policy.to_string()).unwrap();
         self.apply("well", SIGNALR, "Automatic");
         self.until("well", "Approved").await;

@@ -11,20 +11,12 @@ mod tables;
 #[cfg(feature = "otlp")]
 mod traces;
 
-use std::path::PathBuf;
-use std::process::Command;
-
 use serde_json::{Value, json};
-use testkit::tools;
-
-/// The chart's directory.
-fn chart() -> PathBuf {
-    tools::root().join("charts/signalr-private-link-operator")
-}
+use testkit::chart;
 
 /// The dashboard.
 fn dashboard() -> Value {
-    serde_json::from_str(&std::fs::read_to_string(chart().join("files/dashboard.json")).unwrap()).unwrap()
+    serde_json::from_str(&std::fs::read_to_string(chart::directory().join("files/dashboard.json")).unwrap()).unwrap()
 }
 
 /// The queries of the dashboard, with the title of their panel.
@@ -41,14 +33,9 @@ fn queries() -> Vec<(String, String)> {
 
 /// The groups of rules that the chart makes, as the release `test` in the namespace `operators`.
 fn rendered_rules(overrides: &Value) -> Value {
-    let values = tempfile::NamedTempFile::new().unwrap();
     let rule = json!({"enabled": true, "overrides": overrides});
-    std::fs::write(values.path(), json!({"metrics": {"prometheusRule": rule}}).to_string()).unwrap();
-    let mut helm = Command::new(tools::helm().unwrap());
-    helm.args(["template", "test", "--namespace", "operators", "--show-only", "templates/prometheusrule.yaml"]);
-    let output = helm.arg("--values").arg(values.path()).arg(chart()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let rules: Vec<Value> = serde_saphyr::from_multiple(&String::from_utf8(output.stdout).unwrap()).unwrap();
+    let values = json!({"metrics": {"prometheusRule": rule}});
+    let rules = chart::render("test", "operators", &values).unwrap();
     rules.iter().find(|rule| rule["kind"] == "PrometheusRule").unwrap()["spec"].clone()
 }
 

@@ -36,8 +36,8 @@ fn every_metric_that_is_named_exists() {
     let known = known();
     let docs = tools::root().join("docs");
     let mut files = vec![
-        chart().join("files/alerts.yaml"),
-        chart().join("files/dashboard.json"),
+        chart::directory().join("files/alerts.yaml"),
+        chart::directory().join("files/dashboard.json"),
         tools::root().join("tests/observability/alerts_test.yaml"),
         tools::root().join("README.md"),
     ];
@@ -58,9 +58,11 @@ fn every_metric_that_is_named_exists() {
 /// A metric that nobody is told how to use is none.
 #[test]
 fn every_alert_and_panel_can_be_traced_to_the_metrics() {
-    let used = named(&std::fs::read_to_string(chart().join("files/dashboard.json")).unwrap());
-    let used: BTreeSet<_> =
-        used.union(&named(&std::fs::read_to_string(chart().join("files/alerts.yaml")).unwrap())).cloned().collect();
+    let used = named(&std::fs::read_to_string(chart::directory().join("files/dashboard.json")).unwrap());
+    let used: BTreeSet<_> = used
+        .union(&named(&std::fs::read_to_string(chart::directory().join("files/alerts.yaml")).unwrap()))
+        .cloned()
+        .collect();
     for name in known().iter().filter(|name| name.starts_with("signalr_private_link_")) {
         let family = ["_bucket", "_sum", "_count"]
             .iter()

@@ -17,7 +17,7 @@ fn promtool(arguments: &[&str], file: &std::path::Path) {
 
 #[test]
 fn prometheus_takes_the_rules_and_their_tests_pass() {
-    promtool(&["check", "rules"], &chart().join("files/alerts.yaml"));
+    promtool(&["check", "rules"], &chart::directory().join("files/alerts.yaml"));
     promtool(&["test", "rules"], &tools::root().join("tests/observability/alerts_test.yaml"));
 }
 
@@ -56,7 +56,7 @@ fn a_link_is_stalled_for_the_reasons_that_the_core_says() {
     let stalled: Vec<&str> = Reason::ALL.iter().filter(is_stalled).map(|reason| reason.as_str()).collect();
     let pattern = format!("reason=~\"{}\"", stalled.join("|"));
     for file in ["files/alerts.yaml", "files/dashboard.json"] {
-        let text = std::fs::read_to_string(chart().join(file)).unwrap().replace("\\\"", "\"");
+        let text = std::fs::read_to_string(chart::directory().join(file)).unwrap().replace("\\\"", "\"");
         assert!(text.contains(&pattern), "{file} lacks {pattern}");
     }
 }

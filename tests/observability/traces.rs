@@ -22,8 +22,6 @@ use testkit::{Operator, azure, eventually};
 
 const PACE: &str = "0.02";
 const LIMIT: Duration = Duration::from_secs(60);
-/// The subscription in which the simulator's SignalR has its endpoints.
-const MICROSOFT: &str = "4d1c0ffe-0000-4000-8000-00000000cafe";
 const NAMESPACE: &str = "traced";
 const LINK: &str = "well";
 const SIGNALR: &str = "traced-signalr";
@@ -56,24 +54,11 @@ async fn collector() -> (String, Arc<Mutex<Received>>) {
 }
 
 async fn scene() -> Scene {
-    let mut config = azure_sim::Config::preset();
-    config.timings.create_ms = 300;
-    config.timings.delete_ms = 200;
-    config.timings.appear_ms = 100;
-    config.timings.approve_ms = 100;
-    config.timings.propagation_ms = 200;
-    config.timings.busy_ms = 100;
-    let scene = Scene::start(Path::new(env!("CARGO_BIN_EXE_signalr-private-link-operator")), config).await.unwrap();
+    let scene =
+        Scene::start(Path::new(env!("CARGO_BIN_EXE_signalr-private-link-operator")), azure::quick()).await.unwrap();
     scene.namespace(NAMESPACE).unwrap();
     scene.azure.add(SIGNALR, VAULT).await.unwrap();
-    let policy = json!({
-        "apiVersion": "privatelink.signalr-operator.io/v1alpha1", "kind": "ApprovalPolicy",
-        "metadata": {"name": NAMESPACE},
-        "spec": {
-            "namespaces": {"names": [NAMESPACE]}, "endpointSubscriptions": [MICROSOFT],
-            "signalR": [azure::signalr(SIGNALR)], "keyVaults": [azure::vault(VAULT)],
-        },
-    });
+    let policy = Scene::policy(NAMESPACE, NAMESPACE, SIGNALR, VAULT, &json!({}));
     scene.cluster.apply(&policy.to_string()).unwrap();
     scene
 }
@@ -222,8 +207,17 @@ fn check_secrecy(received: &Received) {
     let everything = format!("{:?}", received.requests);
     let secret = azure_sim::Config::preset().client_secret;
     // The header of a JWT; the parts of an operation's URL; any URL at all.
-    let bad =
-        [secret.as_str(), HEADER, "Bearer", "eyJ", "&s=", "api-version", azure::SUBSCRIPTION, MICROSOFT, "https://"];
+    let bad = [
+        secret.as_str(),
+        HEADER,
+        "Bearer",
+        "eyJ",
+        "&s=",
+        "api-version",
+        azure::SUBSCRIPTION,
+        azure::MICROSOFT,
+        "https://",
+    ];
     for bad in bad {
         if let Some((before, _)) = everything.split_once(bad) {
             let near: Vec<char> = before.chars().rev().take(300).collect();

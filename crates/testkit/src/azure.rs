@@ -10,6 +10,22 @@ use serde_json::{Value, json};
 /// The subscription of the examples.
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
+/// The subscription in which the simulator's SignalRs have their endpoints.
+pub const MICROSOFT: &str = "4d1c0ffe-0000-4000-8000-00000000cafe";
+
+/// The simulator with timings for tests: Azure's order of events, in a tenth of a second each.
+#[must_use]
+pub fn quick() -> Config {
+    let mut config = Config::preset();
+    config.timings.create_ms = 600;
+    config.timings.delete_ms = 300;
+    config.timings.appear_ms = 150;
+    config.timings.approve_ms = 300;
+    config.timings.propagation_ms = 400;
+    config.timings.busy_ms = 100;
+    config
+}
+
 /// A SignalR's id in the resource group `contoso`.
 #[must_use]
 pub fn signalr(name: &str) -> String {

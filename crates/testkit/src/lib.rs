@@ -2,6 +2,7 @@
 //! the operator as a process. Nothing started here outlives the process that started it.
 
 pub mod azure;
+pub mod chart;
 pub mod cluster;
 pub mod fake_kubernetes;
 pub mod kube_client;

@@ -81,6 +81,26 @@ impl Scene {
         })
     }
 
+    /// The manifest of an approval policy for one namespace, SignalR and vault; `more` is merged over its spec.
+    #[must_use]
+    pub fn policy(name: &str, namespace: &str, signalr: &str, vault: &str, more: &Value) -> Value {
+        let mut spec = json!({
+            "namespaces": {"names": [namespace]},
+            "signalR": [azure::signalr(signalr)],
+            "keyVaults": [azure::vault(vault)],
+            "endpointSubscriptions": [azure::MICROSOFT],
+        });
+        if let (Some(spec), Some(more)) = (spec.as_object_mut(), more.as_object()) {
+            spec.extend(more.clone());
+        }
+        json!({
+            "apiVersion": "privatelink.signalr-operator.io/v1alpha1",
+            "kind": "ApprovalPolicy",
+            "metadata": {"name": name},
+            "spec": spec,
+        })
+    }
+
     /// The link object; `None` when it does not exist.
     ///
     /// # Errors

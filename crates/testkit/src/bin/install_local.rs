@@ -12,7 +12,7 @@ use serde_json::json;
 use testkit::operator::binary;
 use testkit::pod::Pod;
 use testkit::scene::Scene;
-use testkit::{Azure, Cluster, Operator, eventually, tools};
+use testkit::{Azure, Cluster, Operator, chart, eventually, tools};
 
 /// The release, its namespace, and all that the chart names after it.
 const NAME: &str = "signalr-private-link-operator";
@@ -60,7 +60,7 @@ async fn install(scene: &Scene, config: &Config) -> anyhow::Result<()> {
         "log.format=text".to_owned(),
     ];
     let mut helm = Command::new(tools::helm()?);
-    helm.args(["install", NAME]).arg(tools::root().join("charts").join(NAME)).args(["--namespace", NAME]);
+    helm.args(["install", NAME]).arg(chart::directory()).args(["--namespace", NAME]);
     // The definitions are there already, by `kubectl apply`.
     helm.arg("--take-ownership");
     helm.args(values.iter().flat_map(|value| ["--set", value]));

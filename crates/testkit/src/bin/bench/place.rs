@@ -89,7 +89,7 @@ impl Place {
             "apiVersion": "privatelink.signalr-operator.io/v1alpha1", "kind": "ApprovalPolicy", "metadata": {"name": "bench"},
             "spec": {
                 "namespaces": {"names": names}, "signalR": [everything], "keyVaults": [everything],
-                "endpointSubscriptions": ["4d1c0ffe-0000-4000-8000-00000000cafe"],
+                "endpointSubscriptions": [azure::MICROSOFT],
             },
         });
         self.scene.cluster.apply(&policy.to_string()).map(drop).map_err(anyhow::Error::msg)
