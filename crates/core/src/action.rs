@@ -52,6 +52,9 @@ pub struct Decision {
     pub uid: String,
     /// The incarnation of the link that it is for.
     pub nonce: Nonce,
+    /// A revocation that rests on SignalR having another link, or none: a link with this nonce, read just before,
+    /// forbids it.
+    pub presumes_link_gone: bool,
     /// The policy that permits it; a revocation needs none, and names the one that wants it.
     pub policy: Option<Policy>,
     /// Why, for the Event and the log.
@@ -105,4 +108,11 @@ pub enum Outcome {
     Unknown(ArmError),
     /// What authorised the write had changed by the time of the last reads before it.
     Changed(String),
+}
+
+/// A read that goes before a write failed, so nothing was written.
+impl From<ArmError> for Outcome {
+    fn from(error: ArmError) -> Self {
+        Self::NotApplied(error)
+    }
 }

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use signalr_private_link_core::action::{Action, Outcome};
+use signalr_private_link_core::approval::{LastLook, still_authorised};
 use signalr_private_link_core::azure::{ConnectionState, Links, Provisioning};
 use signalr_private_link_core::desired::{ApprovalFacts, Approver};
 use signalr_private_link_core::failure::Failure;
-use signalr_private_link_core::marker::{Marker, Nonce, tag};
+use signalr_private_link_core::marker::{Marker, Nonce, Verdict, tag};
 use signalr_private_link_core::memory::Learned;
-use signalr_private_link_core::observed::Reading;
+use signalr_private_link_core::observed::{Permissions, Reading};
 use signalr_private_link_core::policy::OnUnconfirmed;
 use signalr_private_link_core::report::Fact;
 use signalr_private_link_core::{Again, Limits, Plan, Reason, conclude};
@@ -180,4 +181,25 @@ fn a_forced_end_counts_only_its_own_revocation() {
     assert!(!learned.recall(&Limits::REAL, Duration::ZERO).forced_revocation_tried);
     learned.end_forced_revocation();
     assert!(learned.recall(&Limits::REAL, Duration::ZERO).forced_revocation_tried);
+}
+
+/// The pass has read the list of links before the link was created, and the vault's after its request was approved.
+#[test]
+fn no_approval_is_taken_back_upon_a_list_that_is_older_than_the_link() {
+    let mut now = approved_by_us(Provisioning::Succeeded);
+    let link = now.links_mut().links[0].clone();
+    let approved = now.vault_mut().connections[0].clone();
+    let mut older = now.clone();
+    another_nonce(&mut older);
+    let before = older.links_mut().links[0].clone();
+    let Some(Action::Decide(decision)) = older.decide().action else { panic!("nothing is taken back") };
+    assert_eq!(decision.verdict, Verdict::Revoked);
+    let permissions = Permissions::default();
+    let last_look = |link| {
+        let last = LastLook { object: &older.desired, link, permissions: &permissions, connection: Some(&approved) };
+        still_authorised(&older.desired, &decision, &last)
+    };
+    assert_eq!(last_look(Some(&link)), Err("the link is the one that the approval is for"));
+    assert_eq!(last_look(Some(&before)), Ok(()));
+    assert_eq!(last_look(None), Ok(()));
 }

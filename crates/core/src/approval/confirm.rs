@@ -46,6 +46,12 @@ impl RevocationCause {
     pub fn needs_no_policy(&self) -> bool {
         matches!(self, Self::EndpointChanged | Self::Twin | Self::LinkReplaced)
     }
+
+    /// Whether it rests on the link not being the one that the approval is for, as a list showed it.
+    #[must_use]
+    pub fn presumes_link_gone(&self) -> bool {
+        matches!(self, Self::LinkReplaced | Self::LinkGone(_))
+    }
 }
 
 /// What a pass has read of the link.

@@ -69,10 +69,16 @@ fn may_approve(decision: &Decision, last: &LastLook<'_>) -> Result<(), &'static 
     }
 }
 
-/// M7 never takes back what SignalR has confirmed meanwhile.
+/// M7 never takes back what SignalR has confirmed meanwhile, nor the approval of a link that a list older than the
+/// link did not show.
 fn may_revoke(decision: &Decision, last: &LastLook<'_>) -> Result<(), &'static str> {
-    match last.link {
-        Some(link) if confirms(link, &decision.uid, &decision.nonce) => Err("SignalR confirmed the approval"),
-        _ => Ok(()),
+    let Some(link) = last.link else { return Ok(()) };
+    let is_of_this_link = link.marker_of(&decision.uid).is_some_and(|marker| marker.nonce == decision.nonce);
+    if confirms(link, &decision.uid, &decision.nonce) {
+        Err("SignalR confirmed the approval")
+    } else if decision.presumes_link_gone && is_of_this_link {
+        Err("the link is the one that the approval is for")
+    } else {
+        Ok(())
     }
 }

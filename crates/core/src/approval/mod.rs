@@ -221,6 +221,7 @@ pub fn approve(own: &Marker, request: &Connection, policy: &Policy) -> Decision 
         description: request.description.clone(),
         uid: own.uid.clone(),
         nonce: own.nonce.clone(),
+        presumes_link_gone: false,
         policy: Some(policy.clone()),
         because: format!(
             "it is the only pending request that carries this link's message, and policy {} permits it",
@@ -239,6 +240,7 @@ pub fn revoke(overdue: &Unconfirmed<'_>, because: String) -> Decision {
         description: overdue.connection.description.clone(),
         uid: overdue.record.uid.clone(),
         nonce: overdue.record.nonce.clone(),
+        presumes_link_gone: overdue.why.presumes_link_gone(),
         policy: overdue.policy.cloned(),
         because,
     }
