@@ -11,15 +11,14 @@ use signalr_private_link_core::Limits;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::api::Watched;
 use crate::azure::ArmClient;
 use crate::health::Readiness;
 use crate::kubernetes::{Events, Objects};
 use crate::metrics::{Metrics, WatchKind};
 use crate::permissions::{self, PolicyWatch};
 use crate::queue::Queue;
-use crate::reconcile::{
-    self, Change, Clock, Context, Index, Jitter, Lanes, Memories, ObjectKey, Orphans, Outage, Watched,
-};
+use crate::reconcile::{self, Change, Clock, Context, Index, Jitter, Lanes, Memories, ObjectKey, Orphans, Outage};
 
 /// Passes that run at the same time.
 const CONCURRENCY: usize = 256;
@@ -75,7 +74,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
         clock,
         jitter,
         lanes: Lanes::new(wake, pace, &metrics),
-        memories: Memories::new(metrics.clone()),
+        memories: Memories::default(),
         index,
         sees_all: namespaces.is_empty(),
         orphans: Orphans::default(),

@@ -6,6 +6,7 @@ mod link;
 mod parse;
 mod status;
 mod stored;
+mod watched;
 
 pub use approval_policy::{
     ApprovalPolicy, ApprovalPolicySpec, ApprovalPolicyStatus, NamespaceSelection, OnUnconfirmed,
@@ -23,6 +24,7 @@ pub use signalr_private_link_core::annotation::{
 };
 pub use status::{AsTold, render};
 pub use stored::Stored;
+pub use watched::Watched;
 
 /// The API group of both kinds.
 pub const GROUP: &str = "privatelink.signalr-operator.io";

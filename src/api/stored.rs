@@ -66,7 +66,7 @@ struct Used {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct UsedMetadata {
+pub(super) struct UsedMetadata {
     name: Option<String>,
     namespace: Option<String>,
     uid: Option<String>,
@@ -78,21 +78,26 @@ struct UsedMetadata {
     annotations: Option<BTreeMap<String, String>>,
 }
 
+impl From<UsedMetadata> for ObjectMeta {
+    fn from(used: UsedMetadata) -> Self {
+        Self {
+            name: used.name,
+            namespace: used.namespace,
+            uid: used.uid,
+            resource_version: used.resource_version,
+            generation: used.generation,
+            creation_timestamp: used.creation_timestamp,
+            deletion_timestamp: used.deletion_timestamp,
+            finalizers: used.finalizers,
+            annotations: used.annotations,
+            ..Self::default()
+        }
+    }
+}
+
 impl From<Used> for SignalRSharedPrivateLink {
     fn from(Used { metadata, spec, status }: Used) -> Self {
-        let metadata = ObjectMeta {
-            name: metadata.name,
-            namespace: metadata.namespace,
-            uid: metadata.uid,
-            resource_version: metadata.resource_version,
-            generation: metadata.generation,
-            creation_timestamp: metadata.creation_timestamp,
-            deletion_timestamp: metadata.deletion_timestamp,
-            finalizers: metadata.finalizers,
-            annotations: metadata.annotations,
-            ..ObjectMeta::default()
-        };
-        Self { metadata, spec, status }
+        Self { metadata: metadata.into(), spec, status }
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
 use signalr_private_link_core::message::{duration, safe};
-use signalr_private_link_core::{ArmError, Failure};
+use signalr_private_link_core::{ArmError, Failure, Outcome};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -102,18 +102,16 @@ impl About {
     }
 }
 
-/// A failed call, and what became of it all the same.
-#[derive(Debug, Clone)]
-pub struct CallError {
-    /// What went wrong.
+/// A failed attempt, and what became of it all the same.
+#[derive(Debug)]
+pub(super) struct Failed {
     pub error: ArmError,
-    /// Whether it may have taken effect.
     pub fate: Fate,
 }
 
-/// What became of a failed call.
+/// What became of a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub(super) enum Fate {
     /// It had no effect.
     NotApplied,
     /// It may have reached its goal: the answer was lost, late or a 5xx.
@@ -121,6 +119,16 @@ pub enum Fate {
     /// It had no effect, and is to be decided on again: what authorises it had become too old, or an old
     /// token was refused and another one is asked for.
     DecideAgain,
+}
+
+impl From<Failed> for Outcome {
+    fn from(Failed { error, fate }: Failed) -> Self {
+        match fate {
+            Fate::NotApplied => Self::NotApplied(error),
+            Fate::Unknown => Self::Unknown(error),
+            Fate::DecideAgain => Self::Changed(error.message.into()),
+        }
+    }
 }
 
 /// A request that is about to be made.
@@ -273,7 +281,7 @@ impl ArmClient {
         url: Url,
         about: &About,
     ) -> Result<(T, Option<Timestamp>), ArmError> {
-        let answer = self.read_admitted(url, about).await.map_err(|e| e.error)?;
+        let answer = self.read_admitted(url, about).await?;
         Ok((parse(&answer, about)?, answer.date))
     }
 
@@ -281,23 +289,24 @@ impl ArmClient {
     ///
     /// # Errors
     /// Typed; a status of 300 and more is one, for redirects are not followed.
-    pub(super) async fn read(&self, url: Url, about: &About) -> Result<Answer, CallError> {
+    pub(super) async fn read(&self, url: Url, about: &About) -> Result<Answer, ArmError> {
         self.admit_read(&about.subscription).await;
         self.read_admitted(url, about).await
     }
 
-    async fn read_admitted(&self, url: Url, about: &About) -> Result<Answer, CallError> {
+    async fn read_admitted(&self, url: Url, about: &About) -> Result<Answer, ArmError> {
         let outgoing = || Outgoing { method: Method::GET, url: url.clone(), body: None, not_after: None };
-        match self.send(outgoing(), about).await {
-            Err(CallError { fate: Fate::DecideAgain, .. }) => self.send(outgoing(), about).await,
-            other => other,
+        let mut answer = self.send(outgoing(), about).await;
+        if matches!(answer, Err(Failed { fate: Fate::DecideAgain, .. })) {
+            answer = self.send(outgoing(), about).await;
         }
+        answer.map_err(|failed| failed.error)
     }
 
     /// One attempt to write, which is never sent after `not_after`: what authorises it would be too old (R6).
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// How it ended otherwise.
     pub(super) async fn write(
         &self,
         method: Method,
@@ -305,11 +314,11 @@ impl ArmClient {
         body: Option<serde_json::Value>,
         about: &About,
         not_after: Instant,
-    ) -> Result<Answer, CallError> {
-        self.send(Outgoing { method, url, body, not_after: Some(not_after) }, about).await
+    ) -> Result<Answer, Outcome> {
+        Ok(self.send(Outgoing { method, url, body, not_after: Some(not_after) }, about).await?)
     }
 
-    async fn send(&self, outgoing: Outgoing, about: &About) -> Result<Answer, CallError> {
+    async fn send(&self, outgoing: Outgoing, about: &About) -> Result<Answer, Failed> {
         let mut facts = Facts::default();
         let span = told::span(&outgoing.method, &outgoing.url, about);
         let outcome = self.attempt(outgoing, about, &mut facts).instrument(span.clone()).await;
@@ -317,7 +326,7 @@ impl ArmClient {
         facts.trace(&span, &outcome);
         let label = match &outcome {
             Ok(_) => "ok",
-            Err(call) => call.error.failure.label(),
+            Err(failed) => failed.error.failure.label(),
         };
         if let Some(call) = about.call {
             self.shared.setup.metrics.azure.called(call, label);
@@ -325,13 +334,11 @@ impl ArmClient {
         outcome
     }
 
-    async fn attempt(&self, outgoing: Outgoing, about: &About, facts: &mut Facts) -> Result<Answer, CallError> {
+    async fn attempt(&self, outgoing: Outgoing, about: &About, facts: &mut Facts) -> Result<Answer, Failed> {
         let Outgoing { method, url, body, not_after } = outgoing;
         let bucket = Bucket::of(&method);
-        let not_sent = |failure, message| CallError {
-            error: about.error(failure, String::new(), message),
-            fate: Fate::NotApplied,
-        };
+        let not_sent =
+            |failure, message| Failed { error: about.error(failure, String::new(), message), fate: Fate::NotApplied };
         let Shared { setup, gates, budget, silences } = &*self.shared;
         let ArmSetup { transport, tokens, metrics, .. } = setup;
         let token = tokens.token().await.map_err(|why| not_sent(Failure::CredentialUnavailable, why))?;
@@ -343,7 +350,7 @@ impl ArmClient {
         }
         if not_after.is_some_and(|last| last < Instant::now()) {
             let why = "what had to be read and asked for before took too long; nothing was sent";
-            return Err(CallError { fate: Fate::DecideAgain, ..not_sent(Failure::Transient(None), why.into()) });
+            return Err(Failed { fate: Fate::DecideAgain, ..not_sent(Failure::Transient(None), why.into()) });
         }
         // Last of all: whoever may go finds out for all others.
         let service = about.service();
@@ -383,7 +390,7 @@ impl ArmClient {
                 silences.lose(&service);
                 let error = about.error(Failure::Transient(None), String::new(), why);
                 let fate = if sent && !reads { Fate::Unknown } else { Fate::NotApplied };
-                return Err(CallError { error, fate });
+                return Err(Failed { error, fate });
             }
         };
         let (status, headers) = (parts.status.as_u16(), parts.headers);
@@ -435,7 +442,7 @@ impl ArmClient {
         if failure == Failure::Forbidden {
             error.caller = token.object_id();
         }
-        Err(CallError { error, fate })
+        Err(Failed { error, fate })
     }
 }
 

@@ -7,10 +7,10 @@ use serde_json::json;
 use signalr_private_link_core::azure::{Connection, ConnectionState, Connections, Provisioning};
 use signalr_private_link_core::failure::Level;
 use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, VaultId};
-use signalr_private_link_core::{ArmError, Failure};
+use signalr_private_link_core::{ArmError, Failure, Outcome};
 use tokio::time::Instant;
 
-use super::client::{About, ArmClient, CallError, CallKind};
+use super::client::{About, ArmClient, CallKind};
 
 const READ: &str = "Microsoft.KeyVault/vaults/privateEndpointConnections/read";
 /// Microsoft's pages disagree on which of the two is required; both are granted.
@@ -118,11 +118,8 @@ impl ArmClient {
                 let wire: WireConnection = super::client::parse(&answer, &about)?;
                 Ok((wire.read(), answer.date))
             }
-            Err(CallError {
-                error: ArmError { failure: Failure::NotFound(Level::Resource | Level::Parent), .. },
-                ..
-            }) => Ok((None, None)),
-            Err(call) => Err(call.error),
+            Err(ArmError { failure: Failure::NotFound(Level::Resource | Level::Parent), .. }) => Ok((None, None)),
+            Err(error) => Err(error),
         }
     }
 
@@ -130,8 +127,8 @@ impl ArmClient {
     /// is the connection itself, which later passes read anyway.
     ///
     /// # Errors
-    /// Typed, with whether it may have been applied.
-    pub async fn put_connection(&self, write: &ApprovalWrite<'_>) -> Result<(), CallError> {
+    /// How it ended otherwise.
+    pub async fn put_connection(&self, write: &ApprovalWrite<'_>) -> Result<(), Outcome> {
         let about = about(write.connection, "deciding on the connection", WRITE, CallKind::PutConnection);
         // The endpoint's id is read-only, and Microsoft's CLI sends it empty: one that is sent along protects
         // nothing, and might be checked as a linked scope.

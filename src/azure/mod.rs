@@ -19,7 +19,7 @@ mod token;
 mod told;
 mod transport;
 
-pub use client::{Answer, ArmClient, ArmSetup, CallError, CallKind, DEADLINE, Fate, WriteKind};
+pub use client::{Answer, ArmClient, ArmSetup, CallKind, DEADLINE, WriteKind};
 pub use cloud::{ApiVersions, Cloud, CloudSettings, CredentialKind, KEY_VAULT_API_VERSION, SIGNALR_API_VERSION};
 pub use credential::token_source;
 pub(crate) use error::causes;

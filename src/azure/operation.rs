@@ -65,7 +65,7 @@ impl ArmClient {
             call: Some(CallKind::GetOperation),
         };
         let url = self.pinned(&followed.url, &about)?;
-        let answer = self.read(url, &about).await.map_err(|call| call.error)?;
+        let answer = self.read(url, &about).await?;
         if answer.status == 202 {
             return Ok(Operation::Running);
         }

@@ -7,10 +7,10 @@ use serde_json::json;
 use signalr_private_link_core::azure::{ConnectionState, Link, Links, Provisioning};
 use signalr_private_link_core::failure::Level;
 use signalr_private_link_core::resource_id::{LinkId, SignalRId, VaultId};
-use signalr_private_link_core::{ArmError, Failure};
+use signalr_private_link_core::{ArmError, Failure, Outcome};
 use tokio::time::Instant;
 
-use super::client::{About, ArmClient, CallError, CallKind, Fate, parse};
+use super::client::{About, ArmClient, CallKind, parse};
 use super::key_vault::Page;
 
 /// A link on the wire. Anything may be missing, null, or a word that is not known.
@@ -116,7 +116,7 @@ impl ArmClient {
     /// Requests a link, not after `not_after`. Returns it as ARM answered, and the operation to follow.
     ///
     /// # Errors
-    /// Typed, with whether it may have been applied.
+    /// How it ended otherwise.
     pub async fn put_link(
         &self,
         link: &LinkId,
@@ -124,7 +124,7 @@ impl ArmClient {
         group_id: &str,
         message: &str,
         not_after: Instant,
-    ) -> Result<(Option<Link>, Option<String>), CallError> {
+    ) -> Result<(Option<Link>, Option<String>), Outcome> {
         let about = about_link(
             link,
             "creating the link",
@@ -144,15 +144,15 @@ impl ArmClient {
             return Ok((None, answer.operation));
         }
         // Accepted; a body that cannot be read changes nothing about that.
-        let wire: WireLink = parse(&answer, &about).map_err(|error| CallError { error, fate: Fate::Unknown })?;
+        let wire: WireLink = parse(&answer, &about).map_err(Outcome::Unknown)?;
         Ok((Some(wire.into()), answer.operation))
     }
 
     /// Deletes a link, not after `not_after`. Returns the operation to follow, none when it is gone already.
     ///
     /// # Errors
-    /// Typed, with whether it may have been applied.
-    pub async fn delete_link(&self, link: &LinkId, not_after: Instant) -> Result<Option<String>, CallError> {
+    /// How it ended otherwise.
+    pub async fn delete_link(&self, link: &LinkId, not_after: Instant) -> Result<Option<String>, Outcome> {
         let about = about_link(
             link,
             "deleting the link",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, Url};
 use tracing::Span;
 
-use super::client::{About, Answer, CallError, CallKind};
+use super::client::{About, Answer, CallKind, Failed};
 use crate::telemetry::{self, spans};
 
 impl CallKind {
@@ -55,14 +55,14 @@ pub(super) struct Facts {
 }
 
 /// ARM's error code, where it told one.
-fn code(outcome: &Result<Answer, CallError>) -> Option<&str> {
-    outcome.as_ref().err().map(|call| &*call.error.code).filter(|code| !code.is_empty())
+fn code(outcome: &Result<Answer, Failed>) -> Option<&str> {
+    outcome.as_ref().err().map(|failed| &*failed.error.code).filter(|code| !code.is_empty())
 }
 
 impl Facts {
     /// One line for each call.
-    pub fn log(&self, about: &About, outcome: &Result<Answer, CallError>) {
-        let error = outcome.as_ref().err().map(|call| tracing::field::display(&call.error));
+    pub fn log(&self, about: &About, outcome: &Result<Answer, Failed>) {
+        let error = outcome.as_ref().err().map(|failed| tracing::field::display(&failed.error));
         let operation = about.call.map(<&'static str>::from);
         tracing::debug!(
             pass = telemetry::number(),
@@ -78,12 +78,12 @@ impl Facts {
     }
 
     /// The end of the call's span.
-    pub fn trace(&self, span: &Span, outcome: &Result<Answer, CallError>) {
+    pub fn trace(&self, span: &Span, outcome: &Result<Answer, Failed>) {
         span.record("http.response.status_code", self.status.map(i64::from));
         span.record("azure.correlation_id", self.correlation.as_deref());
         span.record("azure.error_code", code(outcome));
-        if let Err(call) = outcome {
-            spans::fail(span, call.error.failure.label());
+        if let Err(failed) = outcome {
+            spans::fail(span, failed.error.failure.label());
         }
     }
 }

@@ -17,60 +17,39 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use super::Pass;
-use crate::azure::{ApprovalWrite, CallError, Fate, FollowedOperation, WriteKind};
+use crate::azure::{ApprovalWrite, FollowedOperation, WriteKind};
 use crate::kubernetes::KubeFailure;
 
 /// What authorises a write was read at most this long before it is sent (R6).
 const MAX_READ_AGE: Duration = Duration::from_secs(5);
 
-/// Why a write is not made after all.
-enum Stop {
-    /// Something is not what was decided on.
-    Changed(String),
-    /// It could not be read again.
-    Failed(ArmError),
-}
+/// A step towards a write, or how the write ended before it was made.
+type Step<T> = Result<T, Outcome>;
 
-impl From<ArmError> for Stop {
-    fn from(error: ArmError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<Stop> for Outcome {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::Changed(what) => Self::Changed(what),
-            Stop::Failed(error) => Self::NotApplied(error),
-        }
-    }
-}
-
-impl Stop {
-    fn because<T>(what: &str) -> Result<T, Self> {
-        Err(Self::Changed(what.to_owned()))
-    }
+/// Something is not what was decided on, so nothing is written.
+fn changed<T>(what: &str) -> Step<T> {
+    Err(Outcome::Changed(what.to_owned()))
 }
 
 impl Pass<'_> {
     /// Carries out one action.
     pub(super) async fn execute(&self, action: &Action) -> Outcome {
-        let Self { context, object, .. } = *self;
-        let result = match action {
+        let (objects, object) = (&self.context.objects, self.subject.object);
+        let ended = match action {
             Action::AddFinalizer => {
-                return kubernetes("adding the finalizer", context.objects.add_finalizer(object).await);
+                return kubernetes("adding the finalizer", objects.add_finalizer(object).await);
             }
             Action::RemoveFinalizer { proven_by_get } => {
-                if *proven_by_get && let Err(stop) = self.link_is_gone().await {
-                    return stop.into();
+                if *proven_by_get && let Err(outcome) = self.link_is_gone().await {
+                    return outcome;
                 }
-                return kubernetes("removing the finalizer", context.objects.remove_finalizer(object).await);
+                return kubernetes("removing the finalizer", objects.remove_finalizer(object).await);
             }
             Action::PutLink { replaces, .. } => self.put(replaces.as_ref()).await,
             Action::DeleteLink { message, waives_fence } => self.delete(message, *waives_fence).await,
             Action::Decide(decision) => self.decide(decision).await,
         };
-        result.unwrap_or_else(Outcome::from)
+        ended.map_or_else(|early| early, Outcome::Applied)
     }
 
     /// The lane of a parent, once one more write may be sent; and until when what is read from now on authorises it.
@@ -81,27 +60,25 @@ impl Pass<'_> {
     }
 
     /// The same for a write to the SignalR; somebody else may have begun a change while this one waited.
-    async fn enter_signalr(&self, write: WriteKind) -> Result<(OwnedMutexGuard<()>, Instant), Stop> {
+    async fn enter_signalr(&self, write: WriteKind) -> Step<(OwnedMutexGuard<()>, Instant)> {
         let signalr = self.desired.link.signalr();
         let entered = self.enter(signalr.key(), signalr.subscription(), write).await;
         if self.context.lanes.busy(signalr.key(), self.key) {
-            return Stop::because("another change to the SignalR began");
+            return changed("another change to the SignalR began");
         }
         Ok(entered)
     }
 
     /// R11: a single GET shows that no link of this object's is there; a list alone may lag.
-    async fn link_is_gone(&self) -> Result<(), Stop> {
+    async fn link_is_gone(&self) -> Step<()> {
         match self.link_now().await? {
-            Some(link) if link.marker_of(&self.desired.object.uid).is_some() => {
-                Stop::because("the link is still there")
-            }
+            Some(link) if link.marker_of(&self.desired.object.uid).is_some() => changed("the link is still there"),
             _ => Ok(()),
         }
     }
 
     /// The link by a single GET; without its SignalR there is none either.
-    async fn link_now(&self) -> Result<Option<Link>, Stop> {
+    async fn link_now(&self) -> Step<Option<Link>> {
         match self.arm.without_waiting().get_link(&self.desired.link).await {
             Ok((link, _)) => Ok(link),
             Err(error) if error.failure.proves_absence() => Ok(None),
@@ -110,37 +87,37 @@ impl Pass<'_> {
     }
 
     /// The object, read once more.
-    async fn object_now(&self) -> Result<Desired, Stop> {
+    async fn object_now(&self) -> Step<Desired> {
         let Self { context, key, .. } = *self;
         match context.objects.get(&key.namespace, &key.name).await {
-            Ok(Some(live)) => live.desired().or_else(|problems| Stop::because(&problems.join("; "))),
-            Ok(None) => Stop::because("the object is gone"),
-            Err(error) => Stop::because(&format!("the object cannot be read: {error}")),
+            Ok(Some(live)) => live.desired().or_else(|problems| changed(&problems.join("; "))),
+            Ok(None) => changed("the object is gone"),
+            Err(error) => changed(&format!("the object cannot be read: {error}")),
         }
     }
 
     /// The object is the same, and as alive as it was.
-    async fn same_object(&self) -> Result<(), Stop> {
+    async fn same_object(&self) -> Step<()> {
         if self.desired.still_asks_the_same_as(&self.object_now().await?) {
             Ok(())
         } else {
-            Stop::because("the object changed")
+            changed("the object changed")
         }
     }
 
-    async fn put(&self, replaces: Option<&Marker>) -> Result<Outcome, Stop> {
-        let Self { context, key, desired, ref arm, .. } = *self;
+    async fn put(&self, replaces: Option<&Marker>) -> Step<Option<Box<Link>>> {
+        let Self { context, desired, ref arm, .. } = *self;
         let (_lane, not_after) = self.enter_signalr(WriteKind::Create).await?;
         self.same_object().await?;
         // Somebody else's PUT of this link may have ended so while this one waited for the lane.
-        if context.memories.late_write(key, &desired.link, false, &context.limits).is_some() {
-            return Stop::because("an earlier write to the link may still land");
+        if context.memories.late_write(&desired.link, false, &context.limits).is_some() {
+            return changed("an earlier write to the link may still land");
         }
         let (found, _) = arm.without_waiting().get_link(&desired.link).await?;
         match (&found, replaces) {
             (None, None) => {}
             (Some(link), Some(own)) if may_replace(link, own) => {}
-            _ => return Stop::because("the link is not what was decided on"),
+            _ => return changed("the link is not what was decided on"),
         }
         // One that is put again keeps its marker: what is on the vault already was asked for with that.
         let marker = replaces.cloned().unwrap_or_else(|| Marker {
@@ -149,75 +126,69 @@ impl Pass<'_> {
             tag: desired.tag(),
         });
         let message = marker.message(&desired.request_text);
-        Ok(match arm.put_link(&desired.link, &desired.vault, &desired.group_id, &message, not_after).await {
-            Ok((link, operation)) => {
-                self.accepted(OperationKind::Put, operation);
-                Outcome::Applied(link.map(Box::new))
-            }
-            Err(call) => self.not_accepted(call),
-        })
+        let put = arm.put_link(&desired.link, &desired.vault, &desired.group_id, &message, not_after).await;
+        let (link, operation) = put.inspect_err(|outcome| self.not_accepted(outcome))?;
+        self.accepted(OperationKind::Put, operation);
+        Ok(link.map(Box::new))
     }
 
-    async fn delete(&self, message: &str, waives_fence: bool) -> Result<Outcome, Stop> {
-        let Self { context, key, desired, ref arm, .. } = *self;
+    async fn delete(&self, message: &str, waives_fence: bool) -> Step<Option<Box<Link>>> {
+        let Self { desired, ref arm, .. } = *self;
         let (_lane, not_after) = self.enter_signalr(WriteKind::Delete).await?;
         self.same_object().await?;
         match arm.without_waiting().get_link(&desired.link).await? {
             (Some(link), _) if link.message == message => {}
-            _ => return Stop::because("the link is not the one that was decided on"),
+            _ => return changed("the link is not the one that was decided on"),
         }
-        context.memories.learn(key, |learned, _| learned.begin_delete(waives_fence));
-        Ok(match arm.delete_link(&desired.link, not_after).await {
-            Ok(operation) => {
-                self.accepted(OperationKind::Delete, operation);
-                Outcome::Applied(None)
-            }
-            Err(call) => self.not_accepted(call),
-        })
+        self.learn(|learned, _| learned.begin_delete(waives_fence));
+        let deleted = arm.delete_link(&desired.link, not_after).await;
+        let operation = deleted.inspect_err(|outcome| self.not_accepted(outcome))?;
+        self.accepted(OperationKind::Delete, operation);
+        Ok(None)
     }
 
     /// Azure has accepted a write to the link.
     fn accepted(&self, kind: OperationKind, operation: Option<String>) {
-        let Self { context, key, desired, .. } = *self;
-        context.lanes.occupy(desired.link.signalr().key(), key);
-        let followed = operation.map(|url| FollowedOperation::new(kind, desired.link.clone(), url));
-        context.memories.follow(key, followed);
-        context.memories.learn(
-            key,
-            match kind {
-                OperationKind::Put => Learned::accept_put,
-                OperationKind::Delete => Learned::accept_delete,
-            },
-        );
+        let (link, signalr) = (&self.desired.link, self.desired.link.signalr());
+        self.context.lanes.occupy(signalr.key(), self.key);
+        {
+            let mut memory = self.subject.memory.lock();
+            memory.lane = Some(signalr.key().into());
+            memory.operation = operation.map(|url| FollowedOperation::new(kind, link.clone(), url));
+        }
+        self.learn(match kind {
+            OperationKind::Put => Learned::accept_put,
+            OperationKind::Delete => Learned::accept_delete,
+        });
     }
 
     /// A write to the link that Azure did not accept, or whose outcome is not known.
-    fn not_accepted(&self, call: CallError) -> Outcome {
+    fn not_accepted(&self, outcome: &Outcome) {
         let Self { context, key, desired, .. } = *self;
-        // 409 is "busy", whatever the parent's state says: nobody tries again at once.
-        if matches!(call.error.failure, Failure::Busy(_)) {
-            context.lanes.rest_after_refusal(desired.link.signalr().key(), key);
+        match outcome {
+            // 409 is "busy", whatever the parent's state says: nobody tries again at once.
+            Outcome::NotApplied(ArmError { failure: Failure::Busy(_), .. }) => {
+                context.lanes.rest_after_refusal(desired.link.signalr().key(), key);
+            }
+            Outcome::Unknown(_) => context.memories.note_unknown_outcome(&desired.link),
+            _ => {}
         }
-        if call.fate == Fate::Unknown {
-            context.memories.unknown_outcome(&desired.link);
-        }
-        failed(call)
     }
 
-    async fn decide(&self, decision: &Decision) -> Result<Outcome, Stop> {
+    async fn decide(&self, decision: &Decision) -> Step<Option<Box<Link>>> {
         let result = self.write_verdict(decision).await;
-        let tried = !matches!(result, Err(Stop::Changed(_)));
+        let tried = !matches!(result, Err(Outcome::Changed(_)));
         if tried && self.desired.force_finalize && decision.verdict == Verdict::Revoked {
-            self.context.memories.learn(self.key, |learned, _| learned.end_forced_revocation());
+            self.learn(|learned, _| learned.end_forced_revocation());
         }
         result
     }
 
-    async fn write_verdict(&self, decision: &Decision) -> Result<Outcome, Stop> {
-        let Self { context, key, desired, .. } = *self;
+    async fn write_verdict(&self, decision: &Decision) -> Step<Option<Box<Link>>> {
+        let desired = self.desired;
         let vault = decision.connection.vault();
         let (_lane, not_after) = self.enter(vault.key(), vault.subscription(), WriteKind::Decide).await;
-        context.memories.learn(key, Learned::begin_decision);
+        self.learn(Learned::begin_decision);
         let object = self.object_now().await?;
         let permissions = match decision.verdict {
             Verdict::Approved => self.permissions().await?,
@@ -231,10 +202,10 @@ impl Pass<'_> {
             permissions: &permissions,
             connection: connection.as_ref(),
         };
-        approval::still_authorised(desired, decision, &last).or_else(Stop::because)?;
+        approval::still_authorised(desired, decision, &last).or_else(changed)?;
         // M7 measures from here, and never by our own clock.
         let (Some(connection), Some(at)) = (&connection, date) else {
-            return Stop::because("ARM's answer had no date");
+            return changed("ARM's answer had no date");
         };
         let record = ApprovalRecord {
             at,
@@ -254,10 +225,8 @@ impl Pass<'_> {
             description: &record.to_description(),
             not_after,
         };
-        Ok(match self.arm.put_connection(&write).await {
-            Ok(()) => Outcome::Applied(None),
-            Err(call) => failed(call),
-        })
+        self.arm.put_connection(&write).await?;
+        Ok(None)
     }
 }
 
@@ -267,14 +236,6 @@ fn kubernetes(doing: &str, result: Result<(), KubeFailure>) -> Outcome {
         Ok(()) => Outcome::Applied(None),
         Err(error @ (KubeFailure::Changed | KubeFailure::NotFound)) => Outcome::Changed(error.to_string()),
         Err(error) => Outcome::NotApplied(error.to_arm(doing)),
-    }
-}
-
-fn failed(call: CallError) -> Outcome {
-    match call.fate {
-        Fate::Unknown => Outcome::Unknown(call.error),
-        Fate::NotApplied => Outcome::NotApplied(call.error),
-        Fate::DecideAgain => Outcome::Changed(call.error.message.into()),
     }
 }
 

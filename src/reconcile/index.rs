@@ -8,7 +8,6 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use jiff::Timestamp;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use kube::{Resource as _, ResourceExt as _};
 use signalr_private_link_core::desired::{ApprovalMode, Desired, ManagementPolicy, ObjectIdentity};
@@ -17,11 +16,8 @@ use signalr_private_link_core::policy::Policy;
 use tokio::sync::Notify;
 
 use super::ObjectKey;
-use crate::api::{self, SignalRSharedPrivateLink};
+use crate::api::{self, Watched};
 use crate::locked::Locked;
-
-/// The watched type: an object that cannot be decoded does not stall the others.
-pub type Watched = DeserializeGuard<SignalRSharedPrivateLink>;
 
 /// What follows from an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +54,7 @@ struct Claim {
 
 impl Claim {
     fn of(object: &Watched) -> Option<Self> {
-        let desired = api::desired(object.0.as_ref().ok()?).ok()?;
+        let desired = api::desired(object.object.as_ref()?).ok()?;
         Some(Self {
             created: desired.object.created,
             link: desired.link.key().into(),
@@ -390,7 +386,7 @@ mod tests {
     fn rivals_are_those_that_claim_the_same_link() {
         let index = Index::new(1);
         words(&index, list(0, &["a", "b"]));
-        let Ok(own) = named("a").0 else { panic!("readable") };
+        let own = named("a").object.unwrap();
         let desired = api::desired(&own).unwrap();
         let rivals = index.rivals(&desired);
         assert_eq!(rivals.iter().map(|rival| rival.object.name.as_str()).collect::<Vec<_>>(), ["b"]);

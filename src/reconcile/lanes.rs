@@ -1,8 +1,8 @@
-//! One writer per SignalR and per vault (R8), and a queue: when the operation on a SignalR ends,
-//! the object that has waited longest goes next.
+//! One writer per SignalR and per vault (R8). Azure takes one change to a SignalR at a time, and goes on refusing for a
+//! moment after it has reported the last one as ended.
 //!
-//! Azure takes one change to a SignalR at a time, and goes on refusing for a moment after it has
-//! reported the last one as ended. So the queue moves on only after a pause.
+//! So the lane of a SignalR is a queue and a time: the first in the queue writes, not before that time, and is woken
+//! then. Everybody else's wait follows from that.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,42 +21,29 @@ use crate::metrics::Metrics;
 const REST: Duration = Duration::from_secs(5);
 /// Azure's own busy tail does not get shorter with our pace.
 const LEAST_REST: Duration = Duration::from_millis(500);
-/// How long an object that is woken may take to begin its write.
-const TURN: Duration = Duration::from_secs(10);
 /// An operation that nobody reports as ended does not hold the lane longer than this: the links
 /// themselves tell whether the SignalR is busy.
 const LONGEST: Duration = Duration::from_secs(120);
 /// How long a SignalR rests after it refused a change, or was found busy by whoever was next: it grows.
 const REST_AFTER_REFUSAL: Range = Range::seconds(10, 120);
 
-#[derive(Default)]
 struct Lane {
-    /// Whose operation is under way, and since when.
-    occupant: Option<(ObjectKey, Instant)>,
     /// Nothing is written before.
-    rest_until: Option<Instant>,
-    /// Whose turn it is, until when.
-    turn: Option<(ObjectKey, Instant)>,
-    waiting: VecDeque<ObjectKey>,
-    /// Whose namespace wrote last: another one's object goes next.
-    last: Option<String>,
+    next_write_at: Instant,
+    /// Who is to write, one after the other.
+    queue: VecDeque<ObjectKey>,
+    /// Since when the operation of the first is under way.
+    writing: Option<Instant>,
     /// How many refusals came in a row.
     refusals: u32,
-}
-
-#[derive(Default)]
-struct Signalrs {
-    lanes: HashMap<String, Lane>,
-    /// The lane in which it is an object's turn.
-    turns: HashMap<ObjectKey, String>,
-    /// How many objects wait, in all lanes.
-    waiting: Gauge,
 }
 
 /// The lanes of all SignalRs and vaults.
 pub struct Lanes {
     locks: Locked<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    signalrs: Arc<Locked<Signalrs>>,
+    signalrs: Locked<HashMap<String, Lane>>,
+    /// How many objects wait, in all lanes.
+    waiting: Gauge,
     wake: mpsc::UnboundedSender<ObjectKey>,
     pace: f64,
 }
@@ -66,8 +53,8 @@ impl Lanes {
     /// wait.
     #[must_use]
     pub fn new(wake: mpsc::UnboundedSender<ObjectKey>, pace: f64, metrics: &Metrics) -> Self {
-        let signalrs = Signalrs { waiting: metrics.links.waiting_for_lane(), ..Signalrs::default() };
-        Self { locks: Locked::default(), signalrs: Arc::new(Locked::new(signalrs)), wake, pace }
+        let waiting = metrics.links.waiting_for_lane();
+        Self { locks: Locked::default(), signalrs: Locked::default(), waiting, wake, pace }
     }
 
     /// Holds the lane of a parent for the last reads before a write and the write itself.
@@ -80,177 +67,137 @@ impl Lanes {
         lock.lock_owned().await
     }
 
-    fn with<T>(&self, signalr: &str, change: impl FnOnce(&mut Lane) -> T) -> T {
-        let mut signalrs = self.signalrs.lock();
-        let Signalrs { lanes, waiting, .. } = &mut *signalrs;
-        let lane = lanes.entry(signalr.to_owned()).or_default();
-        let before = lane.waiting.len();
-        let result = change(lane);
-        waiting.inc_by(lane.waiting.len() as i64 - before as i64);
-        result
-    }
-
-    /// A question about a lane; one that nobody used yet is free.
-    fn look(&self, signalr: &str, question: impl FnOnce(&Lane) -> bool) -> bool {
-        self.signalrs.lock().lanes.get(signalr).is_some_and(question)
-    }
-
     /// Whether the object has to wait for others before it writes to the SignalR.
     pub fn busy(&self, signalr: &str, object: &ObjectKey) -> bool {
-        let now = Instant::now();
-        self.look(signalr, |lane| {
-            let occupied = lane
-                .occupant
-                .as_ref()
-                .is_some_and(|(who, since)| who != object && now.duration_since(*since) < LONGEST);
-            let resting = lane.rest_until.is_some_and(|until| until > now);
-            let other_turn = lane.turn.as_ref().is_some_and(|(who, until)| who != object && *until > now);
-            occupied || resting || other_turn
-        })
+        self.signalrs.lock().get(signalr).is_some_and(|lane| lane.is_busy_for(object))
+    }
+
+    /// Whether an operation of this object's is under way.
+    pub fn occupied_by(&self, signalr: &str, object: &ObjectKey) -> bool {
+        self.signalrs.lock().get(signalr).is_some_and(|lane| lane.writing.is_some() && lane.is_first(object))
     }
 
     /// An operation of this object's began.
     pub fn occupy(&self, signalr: &str, object: &ObjectKey) {
-        self.with(signalr, |lane| {
-            lane.occupant = Some((object.clone(), Instant::now()));
-            lane.turn = None;
+        self.change(signalr, |lane| {
+            lane.queue.retain(|waiting| waiting != object);
+            lane.queue.push_front(object.clone());
+            lane.writing = Some(Instant::now());
             lane.refusals = 0;
-            lane.waiting.retain(|waiting| waiting != object);
         });
     }
 
     /// The operation of this object's ended: rest, then the next.
     pub fn rest(&self, signalr: &str, object: &ObjectKey) {
         let until = Instant::now() + REST.mul_f64(self.pace).max(LEAST_REST);
-        self.with(signalr, |lane| {
-            lane.release(object);
-            lane.rest_until = Some(until);
+        self.change(signalr, |lane| {
+            lane.remove(object);
+            lane.next_write_at = until;
         });
-        self.wake_next(signalr.to_owned(), until);
     }
 
     /// Azure refused a change of this object's, for it is busy (409): rest, the longer the more often.
     pub fn rest_after_refusal(&self, signalr: &str, object: &ObjectKey) {
-        let until = self.with(signalr, |lane| {
-            lane.release(object);
-            lane.turn.take_if(|(who, _)| who == object);
-            lane.refuse(self.pace)
+        self.change(signalr, |lane| {
+            lane.remove(object);
+            lane.refuse(self.pace);
         });
-        self.wake_next(signalr.to_owned(), until);
     }
 
-    /// Whether an operation of this object's is under way.
-    pub fn occupied_by(&self, signalr: &str, object: &ObjectKey) -> bool {
-        self.look(signalr, |lane| lane.occupant.as_ref().is_some_and(|(who, _)| who == object))
-    }
-
-    /// The object waits for its turn. Returns whether it is woken then: what else the SignalR may be busy with, nobody
-    /// tells.
-    pub fn queue(&self, signalr: &str, object: &ObjectKey) -> bool {
-        let pace = self.pace;
-        let (rest, is_woken) = self.with(signalr, |lane| {
-            if !lane.waiting.contains(object) {
-                lane.waiting.push_back(object.clone());
+    /// The object waits for its turn, and is woken then.
+    pub fn queue(&self, signalr: &str, object: &ObjectKey) {
+        self.change(signalr, |lane| {
+            let had_turn = lane.is_first(object) && !lane.is_busy_for(object);
+            if had_turn {
+                lane.remove(object);
             }
-            if lane.turn.as_ref().is_some_and(|(who, _)| who == object) {
-                // It was next, and found the SignalR busy all the same. Whoever comes after it would, too.
-                lane.turn = None;
-                lane.refuse(pace);
+            if !lane.queue.contains(object) {
+                lane.queue.push_back(object.clone());
             }
-            let rest = lane.rest_until.filter(|until| lane.occupant.is_none() && *until > Instant::now());
-            (rest, rest.is_some() || lane.occupant.is_some() || lane.turn.is_some())
-        });
-        if let Some(until) = rest {
-            self.wake_next(signalr.to_owned(), until);
-        }
-        is_woken
-    }
-
-    fn wake_next(&self, signalr: String, at: Instant) {
-        let (signalrs, wake) = (self.signalrs.clone(), self.wake.clone());
-        tokio::spawn(async move {
-            tokio::time::sleep_until(at).await;
-            signalrs.lock().wake(&signalr, &wake);
+            // It was to write, and found the SignalR busy all the same. Whoever comes after it would, too.
+            if had_turn || (lane.is_first(object) && !lane.is_busy_for(object)) {
+                lane.refuse(self.pace);
+            }
         });
     }
 
-    /// The pass of an object whose turn it was ended: if it did not write, the next one goes.
-    pub fn yield_turn(&self, object: &ObjectKey) {
-        let mut signalrs = self.signalrs.lock();
-        let Some(signalr) = signalrs.turns.remove(object) else { return };
-        let lane = signalrs.lanes.get_mut(&signalr);
-        if lane.is_some_and(|lane| lane.turn.take_if(|(who, _)| who == object).is_some()) {
-            signalrs.wake(&signalr, &self.wake);
+    /// The pass of an object ended in which it did not queue. If it does not write either, the next one goes.
+    pub fn yield_turn(&self, signalr: &str, object: &ObjectKey) {
+        if !self.occupied_by(signalr, object) {
+            self.leave(signalr, object);
         }
     }
 
-    /// An object is gone: it neither waits nor writes.
-    pub fn forget(&self, object: &ObjectKey) {
-        let mut signalrs = self.signalrs.lock();
-        signalrs.turns.remove(object);
-        let mut freed = Vec::new();
-        let Signalrs { lanes, waiting: gauge, .. } = &mut *signalrs;
-        for (signalr, lane) in lanes {
-            let before = lane.waiting.len();
-            lane.waiting.retain(|waiting| waiting != object);
-            gauge.inc_by(lane.waiting.len() as i64 - before as i64);
-            let held = lane.release(object) | lane.turn.take_if(|(who, _)| who == object).is_some();
-            freed.extend(held.then(|| signalr.clone()));
-        }
-        freed.iter().for_each(|signalr| signalrs.wake(signalr, &self.wake));
+    /// The object neither waits nor writes any more.
+    pub fn leave(&self, signalr: &str, object: &ObjectKey) {
+        self.change(signalr, |lane| lane.remove(object));
     }
-}
 
-impl Signalrs {
-    /// Gives the turn to the next object, and forgets a lane that nobody uses.
-    fn wake(&mut self, signalr: &str, wake: &mpsc::UnboundedSender<ObjectKey>) {
-        let Some(lane) = self.lanes.get_mut(signalr) else { return };
-        if let Some(next) = lane.next() {
-            self.waiting.dec();
-            self.turns.insert(next.clone(), signalr.to_owned());
-            // The receiver is gone only when the controller is.
-            let _ = wake.send(next);
+    /// Changes a lane. Who is first then, and was not, or not so early, is woken when it may write.
+    fn change(&self, signalr: &str, change: impl FnOnce(&mut Lane)) {
+        let mut signalrs = self.signalrs.lock();
+        let lane = signalrs.entry(signalr.to_owned()).or_insert_with(|| Lane {
+            next_write_at: Instant::now(),
+            queue: VecDeque::new(),
+            writing: None,
+            refusals: 0,
+        });
+        let (turn, waiting) = (lane.turn(), lane.waiting());
+        change(lane);
+        self.waiting.inc_by(lane.waiting() - waiting);
+        if let Some((next, at)) = lane.turn().filter(|next| turn.as_ref() != Some(next)) {
+            let wake = self.wake.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep_until(at).await;
+                // The receiver is gone only when the controller is.
+                let _ = wake.send(next);
+            });
         }
-        if lane.is_idle() {
-            self.lanes.remove(signalr);
-        }
+        let now = Instant::now();
+        signalrs.retain(|_, lane| !lane.queue.is_empty() || lane.next_write_at > now);
     }
 }
 
 impl Lane {
-    /// The operation of this object's is not under way any more; whether it was.
-    fn release(&mut self, object: &ObjectKey) -> bool {
-        self.occupant.take_if(|(who, _)| who == object).is_some()
+    fn is_first(&self, object: &ObjectKey) -> bool {
+        self.queue.front() == Some(object)
     }
 
-    /// The SignalR takes no change: until when it rests.
-    fn refuse(&mut self, pace: f64) -> Instant {
+    fn is_busy_for(&self, object: &ObjectKey) -> bool {
+        let is_held = self.writing.is_none_or(|since| since.elapsed() < LONGEST);
+        self.next_write_at > Instant::now() || (is_held && !self.queue.is_empty() && !self.is_first(object))
+    }
+
+    /// Who is to write next, and from when on; nobody while an operation is under way.
+    fn turn(&self) -> Option<(ObjectKey, Instant)> {
+        let first = self.queue.front().filter(|_| self.writing.is_none())?;
+        Some((first.clone(), self.next_write_at))
+    }
+
+    fn waiting(&self) -> i64 {
+        self.queue.len() as i64 - i64::from(self.writing.is_some())
+    }
+
+    /// Takes an object out. After the first the one that has waited longest is next, of another namespace if there is
+    /// one: a flood by one tenant delays nobody else by more than one write.
+    fn remove(&mut self, object: &ObjectKey) {
+        if !self.is_first(object) {
+            self.queue.retain(|waiting| waiting != object);
+            return;
+        }
+        self.queue.pop_front();
+        self.writing = None;
+        let other = self.queue.iter().position(|next| next.namespace != object.namespace);
+        if let Some(next) = other.and_then(|other| self.queue.remove(other)) {
+            self.queue.push_front(next);
+        }
+    }
+
+    /// The SignalR takes no change for some time.
+    fn refuse(&mut self, pace: f64) {
         let rest = backoff::delay(REST_AFTER_REFUSAL, self.refusals, 0.0).mul_f64(pace).max(LEAST_REST);
         self.refusals = self.refusals.saturating_add(1);
-        let until = Instant::now() + rest;
-        *self.rest_until.insert(until)
-    }
-
-    /// Whose turn it is now, if nobody holds the lane.
-    fn next(&mut self) -> Option<ObjectKey> {
-        let now = Instant::now();
-        let resting = self.rest_until.is_some_and(|until| until > now);
-        let taken = self.turn.as_ref().is_some_and(|(_, until)| *until > now);
-        if self.occupant.is_some() || resting || taken {
-            return None;
-        }
-        self.rest_until = None;
-        // The one that has waited longest, of another namespace if there is one: a flood by one
-        // tenant delays nobody else by more than one write.
-        let other = self.waiting.iter().position(|next| Some(&next.namespace) != self.last.as_ref());
-        let next = self.waiting.remove(other.unwrap_or_default());
-        self.last = next.as_ref().map(|next| next.namespace.clone());
-        self.turn = next.clone().map(|next| (next, now + TURN));
-        next
-    }
-
-    fn is_idle(&self) -> bool {
-        self.occupant.is_none() && self.turn.is_none() && self.waiting.is_empty() && self.rest_until.is_none()
+        self.next_write_at = Instant::now() + rest;
     }
 }
 
@@ -280,11 +227,12 @@ mod tests {
         assert!(!lanes.busy("s", &key("b")));
         assert!(lanes.busy("s", &key("c")), "it is b's turn");
         lanes.occupy("s", &key("b"));
-        lanes.yield_turn(&key("b"));
+        lanes.yield_turn("s", &key("b"));
         assert!(woken.try_recv().is_err(), "b writes");
-        lanes.rest("s", &key("b"));
         assert_eq!(metrics.links.waiting_for_lane().get(), 1);
+        lanes.rest("s", &key("b"));
         assert_eq!(woken.recv().await, Some(key("c")));
+        lanes.occupy("s", &key("c"));
         assert_eq!(metrics.links.waiting_for_lane().get(), 0);
         assert!(woken.try_recv().is_err());
     }
@@ -303,7 +251,6 @@ mod tests {
         for next in ["b", "c", "b", "c", "b", "c", "b", "c"] {
             let begun = Instant::now();
             lanes.queue("s", &key(next));
-            lanes.yield_turn(&key(next));
             assert!(woken.try_recv().is_err(), "{next} does not wake itself");
             assert!(woken.recv().await.is_some());
             waits.push(begun.elapsed().as_secs());
@@ -338,9 +285,9 @@ mod tests {
             lanes.queue("s", &waiting);
         }
         lanes.rest("s", &key("a"));
-        for expected in [key("b"), other, key("c"), key("e")] {
+        for expected in [other, key("b"), key("c"), key("e")] {
             assert_eq!(woken.recv().await, Some(expected.clone()));
-            lanes.yield_turn(&expected);
+            lanes.yield_turn("s", &expected);
         }
     }
 
@@ -351,9 +298,9 @@ mod tests {
         lanes.occupy("s", &key("a"));
         lanes.queue("s", &key("b"));
         lanes.queue("s", &key("c"));
-        lanes.forget(&key("a"));
+        lanes.leave("s", &key("a"));
         assert_eq!(woken.recv().await, Some(key("b")));
-        lanes.yield_turn(&key("b"));
+        lanes.yield_turn("s", &key("b"));
         assert_eq!(woken.recv().await, Some(key("c")));
     }
 }

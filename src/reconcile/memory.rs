@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use signalr_private_link_core::action::ActionKind;
 use signalr_private_link_core::memory::{Learned, Moment};
-use signalr_private_link_core::observed::{LateWrite, Memory};
+use signalr_private_link_core::observed::LateWrite;
 use signalr_private_link_core::resource_id::LinkId;
 use signalr_private_link_core::{Limits, Reason};
 use tokio::time::Instant;
@@ -21,21 +21,24 @@ use crate::azure::FollowedOperation;
 use crate::locked::Locked;
 use crate::metrics::{Counted, Metrics, Pending};
 
-/// One object's memory. It belongs to a uid: an object of the same name is another one.
-struct Entry {
+/// One object's memory, which a pass checks out once. It belongs to a uid: an object of the same name is another one.
+#[derive(Default)]
+pub(super) struct ObjectMemory {
     uid: String,
-    learned: Learned,
+    pub learned: Learned,
     /// An approval under this incarnation of the link was told of.
-    audited: bool,
+    pub is_audited: bool,
     /// What somebody was last told to look at.
-    alarm: Option<String>,
-    operation: Option<FollowedOperation>,
+    pub alarm: Option<String>,
+    pub operation: Option<FollowedOperation>,
+    /// The SignalR in whose lane it waited or wrote last.
+    pub lane: Option<Box<str>>,
     /// A hash of generation and annotations: somebody may have asked to look at once.
     asked: u64,
-    reason: Option<Reason>,
-    reason_since: Instant,
+    /// The reason that was told last, and since when.
+    said: Option<(Reason, Instant)>,
     /// It is looked at together with the other objects of its SignalR.
-    is_in_phase: bool,
+    pub is_in_phase: bool,
     attempt: u32,
     /// The effect of the last pass, if it had one.
     acted: Option<ActionKind>,
@@ -53,23 +56,31 @@ struct Shown {
     pending: Option<Pending>,
 }
 
-impl Entry {
-    fn new(uid: String, learned: Learned) -> Self {
-        Self {
-            uid,
-            learned,
-            audited: false,
-            alarm: None,
-            operation: None,
-            asked: 0,
-            reason: None,
-            reason_since: Instant::now(),
-            is_in_phase: false,
-            attempt: 0,
-            acted: None,
-            shown: None,
-            backs_off: None,
+impl ObjectMemory {
+    /// The object was read `now`; whether it is another one than before.
+    pub fn see(&mut self, object: &SignalRSharedPrivateLink, now: Moment, metrics: &Metrics) -> bool {
+        let uid = object.uid().unwrap_or_default();
+        let is_another = self.uid != uid;
+        if is_another {
+            let inherited = object.finalizers().iter().any(|f| f == FINALIZER);
+            let lane = self.lane.take();
+            *self = Self { uid, lane, learned: Learned::new(inherited, now), ..Self::default() };
         }
+        let (reason, since) = told_before(object).unzip();
+        self.show(reason, since, metrics);
+        // After a start all are looked at, those of one SignalR one after the other.
+        self.is_in_phase |= self.asked == 0 && object.status.is_some();
+        let mut hasher = DefaultHasher::new();
+        (object.metadata.generation, object.annotations()).hash(&mut hasher);
+        let asked = hasher.finish();
+        if self.asked != asked {
+            self.asked = asked;
+            self.attempt = 0;
+        }
+        if object.metadata.deletion_timestamp.is_some() {
+            self.learned.see_deletion(now);
+        }
+        is_another
     }
 
     /// Counts the object under this reason. `since` is when it began to wait, where it waits for a person.
@@ -89,6 +100,43 @@ impl Entry {
             shown.pending = Some(metrics.links.wait_since(second));
         }
     }
+
+    /// Counts an attempt: how many there were since the reason last changed. `None` as reason keeps counting.
+    pub fn count_attempt(&mut self, reason: Option<Reason>, metrics: &Metrics) -> u32 {
+        if let Some(told) = reason {
+            if self.shown.as_ref().is_none_or(|shown| shown.reason != reason) {
+                let waits = self.shown.as_ref().is_some_and(|shown| shown.pending.is_some());
+                self.show(reason, (!waits).then(Timestamp::now), metrics);
+            }
+            if self.said.is_none_or(|(before, _)| before != told) {
+                self.said = Some((told, Instant::now()));
+                self.attempt = 0;
+            }
+        }
+        let attempt = self.attempt;
+        self.attempt = attempt.saturating_add(1);
+        attempt
+    }
+
+    /// Records whether the object waits longer each time, for something is wrong.
+    pub fn set_backing_off(&mut self, backs_off: bool, metrics: &Metrics) {
+        if self.backs_off.is_some() != backs_off {
+            self.backs_off = backs_off.then(|| metrics.links.back_off());
+        }
+    }
+
+    /// Records the effect of a pass; whether it is another one than that of the pass before. One that is repeated
+    /// has changed nothing.
+    pub fn record_effect(&mut self, action: Option<ActionKind>) -> bool {
+        let before = std::mem::replace(&mut self.acted, action);
+        action.is_some() && before != action
+    }
+
+    /// How long the object has had this reason, as far as this process told.
+    pub fn has_said_for(&self, reason: Reason) -> Duration {
+        let since = self.said.filter(|(said, _)| *said == reason);
+        since.map(|(_, since)| since.elapsed()).unwrap_or_default()
+    }
 }
 
 /// The reason that an object's status has, and since when it waits for approval, if it does.
@@ -100,181 +148,55 @@ fn told_before(object: &SignalRSharedPrivateLink) -> Option<(Reason, Timestamp)>
     Some((reason, requested.unwrap_or(&ready.last_transition_time).0))
 }
 
-/// The memories of all objects.
+/// The memories of all objects, and of links what outlives a change of owner.
 pub struct Memories {
     started: Instant,
-    entries: Locked<HashMap<ObjectKey, Entry>>,
+    objects: Locked<HashMap<ObjectKey, Arc<Locked<ObjectMemory>>>>,
     /// When a write to a link last ended with an unknown outcome, by the link's id.
     unknown: Locked<HashMap<String, Instant>>,
-    metrics: Arc<Metrics>,
+}
+
+impl Default for Memories {
+    fn default() -> Self {
+        Self { started: Instant::now(), objects: Locked::default(), unknown: Locked::default() }
+    }
 }
 
 impl Memories {
-    /// Nothing yet. `metrics` are told of what is remembered and forgotten.
-    #[must_use]
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { started: Instant::now(), entries: Locked::default(), unknown: Locked::default(), metrics }
-    }
-
-    fn with<T>(&self, key: &ObjectKey, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
-        let mut entries = self.entries.lock();
-        entries.get_mut(key).map(change)
-    }
-
     /// Now, on the clock that what is learned is measured by.
-    pub fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         self.started.elapsed()
     }
 
-    /// Records that this object was read.
-    pub fn record_seen(&self, key: &ObjectKey, object: &SignalRSharedPrivateLink) {
-        let uid = object.uid().unwrap_or_default();
-        let now = self.moment();
-        let learned = || Learned::new(object.finalizers().iter().any(|f| f == FINALIZER), now);
-        let mut entries = self.entries.lock();
-        let entry = entries.entry(key.clone()).or_insert_with(|| Entry::new(uid.clone(), learned()));
-        if entry.uid != uid {
-            *entry = Entry::new(uid, learned());
-        }
-        let (reason, since) = told_before(object).unzip();
-        entry.show(reason, since, &self.metrics);
-        // After a start all are looked at, those of one SignalR one after the other.
-        entry.is_in_phase |= entry.asked == 0 && object.status.is_some();
-        let mut hasher = DefaultHasher::new();
-        (object.metadata.generation, object.annotations()).hash(&mut hasher);
-        let asked = hasher.finish();
-        if entry.asked != asked {
-            entry.asked = asked;
-            entry.attempt = 0;
-        }
-        if object.metadata.deletion_timestamp.is_some() {
-            entry.learned.see_deletion(now);
-        }
+    /// What is remembered of an object; nothing yet of a new one. There is one pass over an object at a time.
+    pub(super) fn check_out(&self, key: &ObjectKey) -> Arc<Locked<ObjectMemory>> {
+        self.objects.lock().entry(key.clone()).or_default().clone()
     }
 
-    /// Lets the object's memory learn something that is so now.
-    pub fn learn(&self, key: &ObjectKey, lesson: impl FnOnce(&mut Learned, Moment)) {
-        let now = self.moment();
-        self.with(key, |e| lesson(&mut e.learned, now));
-    }
-
-    /// The memory as the plan sees it.
-    pub fn recall(&self, key: &ObjectKey, limits: &Limits) -> Memory {
-        let now = self.moment();
-        self.with(key, |e| e.learned.recall(limits, now)).unwrap_or(Memory { limits: *limits, ..Memory::default() })
-    }
-
-    /// Forgets an object that is gone, unless another one of its name has come since.
-    pub fn forget(&self, key: &ObjectKey, uid: Option<&str>) -> bool {
-        let mut entries = self.entries.lock();
-        let another = entries.get(key).is_some_and(|e| uid.is_some_and(|uid| e.uid != uid && !e.uid.is_empty()));
-        if !another {
-            entries.remove(key);
-        }
-        !another
-    }
-
-    /// Marks an approval as told of; whether it was before.
-    pub fn mark_audited(&self, key: &ObjectKey) -> bool {
-        self.with(key, |e| std::mem::replace(&mut e.audited, true)).unwrap_or(true)
-    }
-
-    /// Notes what somebody has to look at, if anything; whether it is another thing than before.
-    pub fn note_alarm(&self, key: &ObjectKey, alarm: Option<&str>) -> bool {
-        self.with(key, |e| std::mem::replace(&mut e.alarm, alarm.map(str::to_owned)).as_deref() != alarm)
-            .unwrap_or(true)
-    }
-
-    /// The operation that is followed for the object.
-    pub fn operation(&self, key: &ObjectKey) -> Option<FollowedOperation> {
-        self.with(key, |e| e.operation.clone()).flatten()
-    }
-
-    /// Follows an operation, or stops following one.
-    pub fn follow(&self, key: &ObjectKey, operation: Option<FollowedOperation>) {
-        self.with(key, |e| e.operation = operation);
-    }
-
-    /// Records that there is no such link: the next approval is another one.
-    pub fn forget_audit(&self, key: &ObjectKey) {
-        self.with(key, |e| e.audited = false);
+    /// Forgets an object that is gone, unless another one of its name has come since. Returns what was remembered.
+    pub(super) fn forget(&self, key: &ObjectKey, uid: Option<&str>) -> Option<Arc<Locked<ObjectMemory>>> {
+        let mut objects = self.objects.lock();
+        let is_another = |memory: &ObjectMemory| uid.is_some_and(|uid| !memory.uid.is_empty() && memory.uid != uid);
+        let known = objects.get(key).is_some_and(|memory| !is_another(&memory.lock()));
+        if known { objects.remove(key) } else { None }
     }
 
     /// Notes a PUT or DELETE of a link whose outcome is not known. That is remembered for the link
     /// and not for the object: another object may claim the link next.
-    pub fn unknown_outcome(&self, link: &LinkId) {
-        let mut unknown = self.unknown.lock();
-        unknown.insert(link.key().to_owned(), Instant::now());
+    pub(super) fn note_unknown_outcome(&self, link: &LinkId) {
+        self.unknown.lock().insert(link.key().to_owned(), Instant::now());
     }
 
-    /// An earlier write to the link that may still land (R7). `has_rivals` says that other objects claim
-    /// the link, for which a process before this one may have written.
-    pub fn late_write(&self, key: &ObjectKey, link: &LinkId, has_rivals: bool, limits: &Limits) -> Option<LateWrite> {
+    /// An earlier write to the link that may still land (R7). `is_inherited` says that a process before this one may
+    /// have written it.
+    pub(super) fn late_write(&self, link: &LinkId, is_inherited: bool, limits: &Limits) -> Option<LateWrite> {
         let left = |since: Instant| Limits::left(limits.fence, since.elapsed());
         let mut unknown = self.unknown.lock();
         unknown.retain(|_, since| left(*since).is_some());
         let own = unknown.get(link.key()).copied().and_then(left);
-        let is_inherited = has_rivals || self.with(key, |e| e.learned.is_inherited()).unwrap_or_default();
         let earlier = left(self.started).filter(|_| is_inherited);
         let left = own.into_iter().chain(earlier).max()?;
         Some(LateWrite { left, told: own.is_some() })
-    }
-
-    /// Counts the attempts also for an object that could not be read yet.
-    pub fn track_unread(&self, key: &ObjectKey) {
-        let mut entries = self.entries.lock();
-        entries.entry(key.clone()).or_insert_with(|| Entry::new(String::new(), Learned::default()));
-    }
-
-    /// Counts an attempt: how many there were since the reason last changed. `None` as reason keeps counting.
-    pub fn count_attempt(&self, key: &ObjectKey, reason: Option<Reason>) -> u32 {
-        let attempt = self.with(key, |e| {
-            if reason.is_some() && e.shown.as_ref().is_none_or(|shown| shown.reason != reason) {
-                let waits = e.shown.as_ref().is_some_and(|shown| shown.pending.is_some());
-                e.show(reason, (!waits).then(Timestamp::now), &self.metrics);
-            }
-            if reason.is_some() && e.reason != reason {
-                e.reason = reason;
-                e.reason_since = Instant::now();
-                e.attempt = 0;
-            }
-            let attempt = e.attempt;
-            e.attempt = attempt.saturating_add(1);
-            attempt
-        });
-        attempt.unwrap_or_default()
-    }
-
-    /// Records whether the next pass is one of many over the objects of its SignalR.
-    pub fn set_in_phase(&self, key: &ObjectKey, is_in_phase: bool) {
-        self.with(key, |e| e.is_in_phase = is_in_phase);
-    }
-
-    /// Records whether the object waits longer each time, for something is wrong.
-    pub fn set_backing_off(&self, key: &ObjectKey, backs_off: bool) {
-        self.with(key, |e| {
-            if e.backs_off.is_some() != backs_off {
-                e.backs_off = backs_off.then(|| self.metrics.links.back_off());
-            }
-        });
-    }
-
-    /// Whether this pass is one of many over the objects of its SignalR.
-    pub fn is_in_phase(&self, key: &ObjectKey) -> bool {
-        self.with(key, |e| e.is_in_phase).unwrap_or_default()
-    }
-
-    /// Records the effect of a pass; whether it is another one than that of the pass before. One that is repeated
-    /// has changed nothing.
-    pub fn record_effect(&self, key: &ObjectKey, action: Option<ActionKind>) -> bool {
-        let before = self.with(key, |e| std::mem::replace(&mut e.acted, action)).flatten();
-        action.is_some() && before != action
-    }
-
-    /// How long the object has had this reason, as far as this process told.
-    pub fn has_said_for(&self, key: &ObjectKey, reason: Reason) -> Duration {
-        let since = self.with(key, |e| (e.reason == Some(reason)).then(|| e.reason_since.elapsed()));
-        since.flatten().unwrap_or_default()
     }
 }
 
@@ -315,25 +237,27 @@ mod tests {
 
     #[test]
     fn an_object_is_counted_once_and_under_its_reason_and_not_when_it_is_gone() {
-        let metrics = Arc::new(Metrics::default());
-        let memories = Memories::new(metrics.clone());
-        let key = ObjectKey { namespace: "contoso".into(), name: "kv-pe".into() };
+        let metrics = Metrics::default();
+        let mut memory = ObjectMemory::default();
+        let see = |memory: &mut ObjectMemory, object: &SignalRSharedPrivateLink| {
+            memory.see(object, Duration::ZERO, &metrics);
+        };
         let is = |reason: &str, oldest: &str| assert_eq!(shown(&metrics), (vec![reason.to_owned()], oldest.to_owned()));
-        memories.record_seen(&key, &object("a", None));
+        see(&mut memory, &object("a", None));
         is("None", "0");
-        memories.count_attempt(&key, Some(Reason::Creating));
+        memory.count_attempt(Some(Reason::Creating), &metrics);
         is("Creating", "0");
         // Nothing was told: what status says goes on.
-        memories.count_attempt(&key, None);
+        memory.count_attempt(None, &metrics);
         is("Creating", "0");
-        memories.record_seen(&key, &object("a", Some("PendingApproval")));
+        see(&mut memory, &object("a", Some("PendingApproval")));
         is("PendingApproval", "60");
-        memories.count_attempt(&key, Some(Reason::ApprovalTimedOut));
+        memory.count_attempt(Some(Reason::ApprovalTimedOut), &metrics);
         is("ApprovalTimedOut", "60");
         // Another object of its name.
-        memories.record_seen(&key, &object("b", None));
+        see(&mut memory, &object("b", None));
         is("None", "0");
-        memories.forget(&key, None);
+        drop(memory);
         assert_eq!(shown(&metrics), (vec![], "0".to_owned()));
     }
 }

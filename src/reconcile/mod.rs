@@ -31,13 +31,15 @@ use tracing::Instrument as _;
 use crate::api::{self, SignalRSharedPrivateLink};
 use crate::azure::{ArmClient, Shared};
 use crate::kubernetes::{Events, KubeFailure, NamespaceFacts, Objects};
+use crate::locked::Locked;
 use crate::metrics::{Metrics, PassOutcome};
 use crate::news::News;
 use crate::telemetry::{self, spans};
 
-pub use index::{Change, Index, Watched};
+pub use index::{Change, Index};
 pub use lanes::Lanes;
 pub use memory::Memories;
+use memory::ObjectMemory;
 pub use orphans::Orphans;
 use wait::Look;
 
@@ -107,8 +109,9 @@ impl Context {
     /// Forgets an object that is gone, of this uid or of any. If it is not gone, its waits only
     /// become longer.
     pub fn forget(&self, key: &ObjectKey, uid: Option<&str>) {
-        if self.memories.forget(key, uid) {
-            self.lanes.forget(key);
+        let memory = self.memories.forget(key, uid);
+        if let Some(lane) = memory.and_then(|memory| memory.lock().lane.take()) {
+            self.lanes.leave(&lane, key);
         }
     }
 }
@@ -121,7 +124,8 @@ pub async fn pass(context: &Context, key: &ObjectKey) -> Option<Duration> {
 async fn unbroken(context: &Context, key: &ObjectKey) -> Option<Duration> {
     let begun = tokio::time::Instant::now();
     let span = spans::pass(&key.namespace, &key.name);
-    let guarded = AssertUnwindSafe(steps(context, key)).catch_unwind().instrument(span.clone());
+    let memory = context.memories.check_out(key);
+    let guarded = AssertUnwindSafe(steps(context, key, &memory)).catch_unwind().instrument(span.clone());
     let end = guarded.await.unwrap_or_else(|_| {
         tracing::error!(
             object = %key,
@@ -132,15 +136,27 @@ async fn unbroken(context: &Context, key: &ObjectKey) -> Option<Duration> {
     });
     context.metrics.links.reconciled(end.outcome, begun.elapsed());
     spans::end_pass(&span, end.outcome.into(), end.told.map(Reason::as_str));
-    context.lanes.yield_turn(key);
-    context.wait(key, end.look, end.told)
+    let mut memory = memory.lock();
+    if let Some(lane) = memory.lane.as_deref().filter(|_| !end.is_queued) {
+        context.lanes.yield_turn(lane, key);
+    }
+    context.wait(&mut memory, end.look, end.told)
 }
 
-/// One pass: the object as it was read, what it asks for, and all that is needed to work on it.
-struct Pass<'a> {
+/// An object as a pass has read it.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
     context: &'a Context,
     key: &'a ObjectKey,
+    memory: &'a Locked<ObjectMemory>,
     object: &'a SignalRSharedPrivateLink,
+}
+
+/// One pass: the object, what it asks for, and all that is needed to work on it.
+struct Pass<'a> {
+    subject: Subject<'a>,
+    context: &'a Context,
+    key: &'a ObjectKey,
     desired: &'a Desired,
     /// Azure, on behalf of the object's namespace.
     arm: ArmClient,
@@ -152,80 +168,97 @@ struct End {
     look: Look,
     /// The reason that status now has, if the pass has told one.
     told: Option<Reason>,
+    /// The object waits for its turn to write to the SignalR, and is woken then.
+    is_queued: bool,
 }
 
 impl End {
     const fn untold(outcome: PassOutcome, look: Look) -> Self {
-        Self { outcome, look, told: None }
+        Self { outcome, look, told: None, is_queued: false }
     }
 }
 
-async fn steps(context: &Context, key: &ObjectKey) -> End {
+async fn steps(context: &Context, key: &ObjectKey, memory: &Locked<ObjectMemory>) -> End {
     let stored = match context.objects.get(&key.namespace, &key.name).instrument(spans::read("object")).await {
         Ok(Some(stored)) => stored,
         // The watch goes on showing it: one of the two lags behind. What is remembered about it
         // makes waits longer, and is kept.
-        Ok(None) if context.index.shows(key) => {
-            context.memories.track_unread(key);
-            return End::untold(PassOutcome::Gone, Look::after_kubernetes());
-        }
+        Ok(None) if context.index.shows(key) => return End::untold(PassOutcome::Gone, Look::after_kubernetes()),
         Ok(None) => {
             context.forget(key, None);
             return End::untold(PassOutcome::Gone, Look::Never);
         }
-        Err(error) => {
-            context.memories.track_unread(key);
-            return kubernetes_failed(context, key, "reading the object", &error);
-        }
+        Err(error) => return kubernetes_failed(context, key, "reading the object", &error),
     };
     let asked = stored.desired();
-    let object = stored.object;
+    let object = &stored.object;
     spans::found(object.metadata.uid.as_deref(), object.metadata.generation);
-    context.memories.record_seen(key, &object);
+    let subject = Subject { context, key, memory, object };
+    subject.see();
     let desired = match asked {
         Ok(desired) => desired,
-        Err(problems) => return undecided::unusable(context, key, &object, &problems).await,
+        Err(problems) => return subject.unusable(&problems).await,
     };
     let desired = match undecided::resolve_deletion_intent(context, desired).await {
         Ok(desired) => desired,
-        Err(error) => return undecided::report_unreadable_definition(context, key, &object, &error).await,
+        Err(error) => return subject.report_unreadable_definition(&error).await,
     };
     let arm = context.arm.on_behalf_of(&key.namespace);
-    let pass = Pass { context, key, object: &object, desired: &desired, arm };
-    let (plan, observed) = pass.plan_with_reads().await;
-    let acts = context.memories.record_effect(key, plan.action.as_ref().map(Action::kind));
-    let outcome = if plan.action.is_some() { PassOutcome::Acted } else { PassOutcome::Idle };
-    let plan = pass.carry_out(plan).await;
-    if plan.again == Again::Never {
-        context.forget(key, object.metadata.uid.as_deref());
-        return End::untold(outcome, Look::Never);
-    }
-    let told = match &plan.report {
-        Some(said) => pass.tell(said, observed.memory.heard_ago).await,
-        None => Ok(Told { changed: false, reason: None, is_woken: false }),
-    };
-    match told {
-        Ok(told) => {
-            let look =
-                Look::planned(plan.again, plan.report.as_ref(), told.changed || acts, &desired, context.limits.pace);
-            let look = if told.is_woken { look.at_the_latest() } else { look };
-            End { outcome, look, told: told.reason }
-        }
-        Err(error) => kubernetes_failed(context, key, "writing the status", &error),
-    }
+    Pass { subject, context, key, desired: &desired, arm }.run().await
 }
 
-/// What came of telling.
-struct Told {
-    /// Status was written.
-    changed: bool,
-    /// The reason that it now has.
-    reason: Option<Reason>,
-    /// The object is woken when it is its turn to write to the SignalR.
-    is_woken: bool,
+impl Subject<'_> {
+    /// Remembers that the object was read.
+    fn see(&self) {
+        let Self { context, key, memory, object } = *self;
+        let mut memory = memory.lock();
+        let is_another = memory.see(object, context.memories.moment(), &context.metrics);
+        // One of its name may have been about to write.
+        if is_another && let Some(lane) = memory.lane.take() {
+            context.lanes.leave(&lane, key);
+        }
+    }
+
+    /// Says something about an object whose spec cannot be used.
+    async fn say(&self, said: &Report) -> End {
+        let Self { context, key, .. } = *self;
+        let as_told = api::AsTold { ready_expired: true, lasting: true, now: (context.clock)() };
+        match self.write_status(None, said, as_told).await {
+            Ok(_) => {
+                let look = Look::after_reason(said.reason, context.limits.pace);
+                End { told: Some(said.reason), ..End::untold(PassOutcome::Undecided, look) }
+            }
+            Err(error) => kubernetes_failed(context, key, "writing the status", &error),
+        }
+    }
 }
 
 impl Pass<'_> {
+    async fn run(&self) -> End {
+        let Self { subject, context, key, desired, .. } = *self;
+        let (plan, observed) = self.plan_with_reads().await;
+        let acts = subject.memory.lock().record_effect(plan.action.as_ref().map(Action::kind));
+        let outcome = if plan.action.is_some() { PassOutcome::Acted } else { PassOutcome::Idle };
+        let plan = self.carry_out(plan).await;
+        if plan.again == Again::Never {
+            context.forget(key, subject.object.metadata.uid.as_deref());
+            return End::untold(outcome, Look::Never);
+        }
+        let (changed, told) = match &plan.report {
+            Some(said) => match self.tell(said, observed.memory.heard_ago).await {
+                Ok(told) => told,
+                Err(error) => return kubernetes_failed(context, key, "writing the status", &error),
+            },
+            None => (false, None),
+        };
+        let look = Look::planned(plan.again, plan.report.as_ref(), changed || acts, desired, context.limits.pace);
+        let is_queued = plan.report.is_some_and(|said| said.reason == Reason::WaitingForSignalR);
+        if is_queued {
+            self.queue();
+        }
+        End { outcome, look: if is_queued { look.at_the_latest() } else { look }, told, is_queued }
+    }
+
     /// Observes until the plan has all it needs.
     async fn plan_with_reads(&self) -> (Plan, Observed) {
         let mut observed = self.begin();
@@ -257,9 +290,9 @@ impl Pass<'_> {
 
     /// Carries out the plan's effect, if it has one; what is said and done about its outcome.
     async fn carry_out(&self, plan: Plan) -> Plan {
-        let Self { context, key, object, desired, .. } = *self;
+        let Self { subject, context, desired, .. } = *self;
         let Some(action) = plan.action.clone() else {
-            report::alarm(context, key, object, plan.alarm.as_deref()).await;
+            subject.alarm(plan.alarm.as_deref()).await;
             return plan;
         };
         let label = action.label();
@@ -267,38 +300,25 @@ impl Pass<'_> {
         let begun = tokio::time::Instant::now();
         let span = spans::write(label);
         let outcome = self.execute(&action).instrument(span.clone()).await;
-        report::log_action(object, label, &outcome, begun.elapsed(), &span);
-        report::audit(context, key, object, &action, &outcome).await;
+        subject.log_action(label, &outcome, begun.elapsed(), &span);
+        subject.audit(&action, &outcome).await;
         let plan = conclude(desired, &context.limits, plan, &outcome);
-        report::alarm(context, key, object, plan.alarm.as_deref()).await;
+        subject.alarm(plan.alarm.as_deref()).await;
         plan
     }
 
-    /// Says what the pass found. `heard_ago` is how long ago SignalR's last word is.
-    async fn tell(&self, report: &Report, heard_ago: Duration) -> Result<Told, KubeFailure> {
-        let Self { context, key, object, desired, .. } = *self;
-        report::audit_found(context, key, object, report).await;
-        let reason = report.reason;
-        let is_woken = reason == Reason::WaitingForSignalR && context.lanes.queue(desired.link.signalr().key(), key);
+    /// Says what the pass found. `heard_ago` is how long ago SignalR's last word is. Returns whether status was
+    /// written, and the reason that it now has.
+    async fn tell(&self, report: &Report, heard_ago: Duration) -> Result<(bool, Option<Reason>), KubeFailure> {
+        let Self { subject, context, desired, .. } = *self;
+        subject.audit_found(report).await;
         let grace = context.limits.ready_grace.max(desired.sync_period.mul_f64(context.limits.pace * 2.0));
-        let lasting = context.memories.has_said_for(key, reason) >= context.limits.right_grace;
+        let lasting = subject.memory.lock().has_said_for(report.reason) >= context.limits.right_grace;
         let as_told = api::AsTold { ready_expired: heard_ago >= grace, lasting, now: (context.clock)() };
-        let changed = report::write_status(context, object, Some(desired), report, as_told).await?;
+        let changed = subject.write_status(Some(desired), report, as_told).await?;
         // What left status as it was is no other reason: the one that is told goes on.
         let told = changed || report.ready != Ready::Unchanged;
-        Ok(Told { changed, reason: told.then_some(reason), is_woken })
-    }
-}
-
-/// Says something about an object whose spec cannot be used.
-async fn say(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLink, said: &Report) -> End {
-    let as_told = api::AsTold { ready_expired: true, lasting: true, now: (context.clock)() };
-    match report::write_status(context, object, None, said, as_told).await {
-        Ok(_) => {
-            let look = Look::after_reason(said.reason, context.limits.pace);
-            End { outcome: PassOutcome::Undecided, look, told: Some(said.reason) }
-        }
-        Err(error) => kubernetes_failed(context, key, "writing the status", &error),
+        Ok((changed, told.then_some(report.reason)))
     }
 }
 

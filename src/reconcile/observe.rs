@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use signalr_private_link_core::ArmError;
 use signalr_private_link_core::azure::{Connections, Links, Operation};
+use signalr_private_link_core::memory::{Learned, Moment};
 use signalr_private_link_core::observed::{Memory, Observed, Permissions, Read, Reading};
 
 use tokio::time::sleep;
@@ -32,34 +33,51 @@ pub(super) const fn label(read: Read) -> &'static str {
 impl Pass<'_> {
     /// What is known before anything was read.
     pub(super) fn begin(&self) -> Observed {
-        let Self { context, key, desired, .. } = *self;
+        let Self { subject, context, key, desired, .. } = *self;
         let rivals = context.index.rivals(desired);
+        let memory = self.recall();
+        let (operation_held, is_inherited) = {
+            let memory = subject.memory.lock();
+            (memory.operation.as_ref().map(|operation| operation.kind), memory.learned.is_inherited())
+        };
+        // For a rival, too, a process before this one may have written.
+        let is_inherited = is_inherited || !rivals.is_empty();
         Observed {
-            operation_held: context.memories.operation(key).map(|operation| operation.kind),
-            memory: context.memories.recall(key, &context.limits),
+            operation_held,
+            memory,
             signalr_busy: context.lanes.busy(desired.link.signalr().key(), key),
-            late_write: context.memories.late_write(key, &desired.link, !rivals.is_empty(), &context.limits),
+            late_write: context.memories.late_write(&desired.link, is_inherited, &context.limits),
             rivals,
             ..Observed::default()
         }
     }
 
+    /// What is remembered, as the plan sees it now.
+    fn recall(&self) -> Memory {
+        self.subject.memory.lock().learned.recall(&self.context.limits, self.context.memories.moment())
+    }
+
+    /// Lets the object's memory learn something that is so now.
+    pub(super) fn learn(&self, lesson: impl FnOnce(&mut Learned, Moment)) {
+        lesson(&mut self.subject.memory.lock().learned, self.context.memories.moment());
+    }
+
     /// Makes the read that the plan asked for.
     pub(super) async fn read(&self, observed: &mut Observed, read: Read) {
-        let Self { context, key, desired, ref arm, .. } = *self;
+        let Self { context, desired, ref arm, .. } = *self;
         match read {
             Read::Operation => observed.operation = self.operation().await,
             Read::Links => {
                 observed.links = self.links().await;
                 self.note_links(observed);
-                context.memories.learn(key, |learned, now| learned.learn_links(desired, &observed.links, now));
+                self.learn(|learned, now| learned.learn_links(desired, &observed.links, now));
             }
             Read::Link => observed.link = arm.get_link(&desired.link).await.map(|(link, _)| link).into(),
             Read::Connections => {
                 let begun = context.memories.moment();
                 observed.connections = self.connections().await;
                 let (links, vault, clock) = (&observed.links, &observed.connections, (context.clock)());
-                context.memories.learn(key, |learned, now| {
+                self.learn(|learned, now| {
                     learned.learn_connections(desired, &context.limits, links, vault, (begun, now), clock);
                 });
             }
@@ -68,39 +86,36 @@ impl Pass<'_> {
         }
         // The fence is measured from before the reads: what they show may be as old as that (R7).
         let Memory { deleting_for, quarantine, .. } = observed.memory;
-        observed.memory = Memory { deleting_for, quarantine, ..context.memories.recall(key, &context.limits) };
+        observed.memory = Memory { deleting_for, quarantine, ..self.recall() };
     }
 
     /// What the shell itself keeps of a complete list.
     fn note_links(&self, observed: &Observed) {
-        let Self { context, key, desired, .. } = *self;
+        let Self { subject, context, desired, .. } = *self;
         let Reading::Known(links) = &observed.links else { return };
         if context.sees_all {
             let count = context.orphans.count(desired.link.signalr().key(), links, &context.index);
             context.metrics.links.orphans(count);
         }
-        if links.named(&desired.link).is_none() {
-            context.memories.forget_audit(key);
-        }
+        let mut memory = subject.memory.lock();
+        // Without the link the next approval is another one.
+        memory.is_audited &= links.named(&desired.link).is_some();
         // An operation that has run for so long is believed no more: the link has the last word.
-        if observed.memory.running_for >= context.limits.follow {
-            context.memories.follow(key, None);
-        }
+        memory.operation.take_if(|_| observed.memory.running_for >= context.limits.follow);
     }
 
     async fn operation(&self) -> Reading<Operation> {
-        let Self { context, key, .. } = *self;
-        let Some(followed) = context.memories.operation(key) else {
-            return Reading::Known(Operation::Succeeded);
-        };
+        let memory = self.subject.memory;
+        let followed = memory.lock().operation.clone();
+        let Some(followed) = followed else { return Reading::Known(Operation::Succeeded) };
         let answer = self.arm.operation(&followed).await;
         if let Ok(Operation::Failed(words)) = &answer {
             // The words explain the link's state later on; the URL is not needed any more.
-            context.memories.learn(key, |learned, now| learned.learn_failure(followed.kind, words.clone(), now));
+            self.learn(|learned, now| learned.learn_failure(followed.kind, words.clone(), now));
         }
         // Nor is a URL that cannot be read: the link itself says where it stands.
         if !matches!(answer, Ok(Operation::Running)) {
-            context.memories.follow(key, None);
+            memory.lock().operation = None;
         }
         answer.into()
     }
@@ -122,7 +137,7 @@ impl Pass<'_> {
     /// What goes before a shared read of this object's: a moment for others that want the same answer, and the turn to
     /// make one more call. Whoever asks until then joins.
     fn gather(&self, subscription: &str) -> impl Future<Output = ()> + Send + use<> {
-        let moment = if self.context.memories.is_in_phase(self.key) {
+        let moment = if self.subject.memory.lock().is_in_phase {
             // A pass that waits holds a place: only a small part of its period.
             let period = self.desired.sync_period.mul_f64(self.context.limits.pace);
             GATHER_IN_PHASE.min(period / 100).max(GATHER)
@@ -159,6 +174,13 @@ impl Pass<'_> {
             labels: namespace.labels.clone(),
             policies: policies.to_vec(),
         })
+    }
+
+    /// Waits for the object's turn to write to the SignalR.
+    pub(super) fn queue(&self) {
+        let signalr = self.desired.link.signalr();
+        self.subject.memory.lock().lane = Some(signalr.key().into());
+        self.context.lanes.queue(signalr.key(), self.key);
     }
 
     /// Frees the SignalR's lane once the object's own operation is seen to have ended.

@@ -15,69 +15,151 @@ use signalr_private_link_core::reason::{Reason, Severity};
 use signalr_private_link_core::report::Fact;
 use tracing::{Instrument as _, Span};
 
-use super::{Context, ObjectKey};
+use super::Subject;
 use crate::api::{self, SignalRSharedPrivateLink, SignalRSharedPrivateLinkStatus};
 use crate::kubernetes::KubeFailure;
 use crate::metrics::DecisionKind;
 use crate::telemetry::{self, spans};
 
-/// Writes `status` if it differs, and an Event if the reason is another one. Returns whether it differed.
-///
-/// # Errors
-/// When the status could not be written.
-pub(super) async fn write_status(
-    context: &Context,
-    object: &SignalRSharedPrivateLink,
-    desired: Option<&Desired>,
-    report: &Report,
-    as_told: api::AsTold,
-) -> Result<bool, KubeFailure> {
-    let next = api::render(object, desired, report, as_told);
-    if object.status.as_ref() == Some(&next) {
-        return Ok(false);
+/// The most characters that Kubernetes takes as the action of an Event.
+const MAX_ACTION: usize = 128;
+/// No pass waits longer for an Event.
+const EVENT_DEADLINE: Duration = Duration::from_secs(5);
+
+impl Subject<'_> {
+    /// Writes `status` if it differs, and an Event if the reason is another one. Returns whether it differed.
+    ///
+    /// # Errors
+    /// When the status could not be written.
+    pub(super) async fn write_status(
+        &self,
+        desired: Option<&Desired>,
+        report: &Report,
+        as_told: api::AsTold,
+    ) -> Result<bool, KubeFailure> {
+        let Self { context, object, .. } = *self;
+        let next = api::render(object, desired, report, as_told);
+        if object.status.as_ref() == Some(&next) {
+            return Ok(false);
+        }
+        context.objects.write_status(object, &next).instrument(spans::write("status")).await?;
+        context.metrics.links.write_status();
+        let before = object.status.as_ref().and_then(ready_reason);
+        let now = ready_reason(&next);
+        if before != now {
+            tracing::info!(
+                object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
+                pass = telemetry::number(), reason = now, before, why = report.message, "the reason changed"
+            );
+            let severity = match report.reason.severity() {
+                Severity::Warning => EventType::Warning,
+                Severity::Normal => EventType::Normal,
+            };
+            if report.reason == Reason::ApprovalUnconfirmed {
+                context.metrics.links.alarm();
+            }
+            self.publish(severity, report.reason.as_str(), "Reconcile", &report.message).await;
+        }
+        Ok(true)
     }
-    context.objects.write_status(object, &next).instrument(spans::write("status")).await?;
-    context.metrics.links.write_status();
-    let before = object.status.as_ref().and_then(ready_reason);
-    let now = ready_reason(&next);
-    if before != now {
+
+    /// One line for each effect, whatever came of it; the link's message, which is the owner's, is no part of it.
+    pub(super) fn log_action(&self, action: &str, outcome: &Outcome, took: Duration, span: &Span) {
+        let object = self.object;
+        let (outcome, error, why) = match outcome {
+            Outcome::Applied(_) => ("applied", None, None),
+            Outcome::NotApplied(error) => ("not_applied", Some(error), None),
+            Outcome::Unknown(error) => ("unknown", Some(error), None),
+            Outcome::Changed(what) => ("changed", None, Some(what.as_str())),
+        };
+        spans::end_write(span, outcome, error.map(|error| error.failure.label()));
+        let code = error.map(|error| &*error.code).filter(|code| !code.is_empty());
         tracing::info!(
             object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
-            pass = telemetry::number(), reason = now, before, why = report.message, "the reason changed"
+            pass = telemetry::number(), action, outcome, code, error = error.map(tracing::field::display), why,
+            duration = telemetry::seconds(took), "action finished"
         );
-        let severity = match report.reason.severity() {
-            Severity::Warning => EventType::Warning,
-            Severity::Normal => EventType::Normal,
-        };
-        if report.reason == Reason::ApprovalUnconfirmed {
-            context.metrics.links.alarm();
-        }
-        publish(context, object, severity, report.reason.as_str(), "Reconcile", &report.message).await;
     }
-    Ok(true)
-}
 
-/// One line for each effect, whatever came of it; the link's message, which is the owner's, is no part of it.
-pub(super) fn log_action(
-    object: &SignalRSharedPrivateLink,
-    action: &str,
-    outcome: &Outcome,
-    took: Duration,
-    span: &Span,
-) {
-    let (outcome, error, why) = match outcome {
-        Outcome::Applied(_) => ("applied", None, None),
-        Outcome::NotApplied(error) => ("not_applied", Some(error), None),
-        Outcome::Unknown(error) => ("unknown", Some(error), None),
-        Outcome::Changed(what) => ("changed", None, Some(what.as_str())),
-    };
-    spans::end_write(span, outcome, error.map(|error| error.failure.label()));
-    let code = error.map(|error| &*error.code).filter(|code| !code.is_empty());
-    tracing::info!(
-        object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
-        pass = telemetry::number(), action, outcome, code, error = error.map(tracing::field::display), why,
-        duration = telemetry::seconds(took), "action finished"
-    );
+    /// One Event and one line per approval and revocation: who, what, and why.
+    pub(super) async fn audit(&self, action: &Action, outcome: &Outcome) {
+        let (Action::Decide(decision), Outcome::Applied(_)) = (action, outcome) else {
+            return;
+        };
+        let approved = decision.verdict == Verdict::Approved;
+        self.memory.lock().is_audited |= approved;
+        let policy = decision.policy.as_ref().map(|policy| policy.reference());
+        let entry = Audit {
+            approved,
+            connection: decision.connection.path(),
+            endpoint: decision.endpoint.as_ref().map_or("none", |endpoint| endpoint.path()),
+            policy: policy.as_deref().unwrap_or("none"),
+            because: &decision.because,
+        };
+        entry.publish(self).await;
+    }
+
+    /// The same for an approval whose answer was lost, or whose process died: it is told of when it is
+    /// read back from the vault, before `status` says so.
+    pub(super) async fn audit_found(&self, report: &Report) {
+        let (Fact::Set(approval), Fact::Set(Some(connection))) = (&report.approval, &report.connection) else {
+            return;
+        };
+        let said = self.object.status.as_ref().and_then(|status| status.approval.as_ref()?.approved_by.as_deref());
+        let found = approval.approved_by == Some(Approver::Operator) && approval.revoked_at.is_none();
+        if !found || said == Some("Operator") {
+            return;
+        }
+        let was_told = std::mem::replace(&mut self.memory.lock().is_audited, true);
+        if was_told {
+            return;
+        }
+        let entry = Audit {
+            approved: true,
+            connection: &connection.id,
+            endpoint: &connection.endpoint,
+            policy: approval.policy.as_deref().unwrap_or("none"),
+            because: "the answer to the approval was lost, and the vault shows it",
+        };
+        entry.publish(self).await;
+    }
+
+    /// A finalizer was removed, or a link is Ready, although an approval of ours may be a stranger's: somebody
+    /// has to look. The same is told once.
+    pub(super) async fn alarm(&self, alarm: Option<&str>) {
+        let Self { context, object, memory, .. } = *self;
+        let before = std::mem::replace(&mut memory.lock().alarm, alarm.map(str::to_owned));
+        let Some(alarm) = alarm.filter(|alarm| before.as_deref() != Some(alarm)) else { return };
+        tracing::error!(
+            object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
+            pass = telemetry::number(), why = alarm, "an approval of the operator's has to be looked at"
+        );
+        context.metrics.links.alarm();
+        self.publish(EventType::Warning, Reason::ApprovalUnconfirmed.as_str(), "Alarm", alarm).await;
+    }
+
+    /// Publishes an Event; a failure to publish is logged and otherwise ignored.
+    async fn publish(&self, type_: EventType, reason: &str, action: &str, note: &str) {
+        let Self { context, object, .. } = *self;
+        let event = Event {
+            type_,
+            reason: reason.to_owned(),
+            note: Some(safe(note)),
+            action: action.chars().take(MAX_ACTION).collect(),
+            secondary: None,
+        };
+        let regarding = object.object_ref(&());
+        let publishing = context.events.publish(&event, &regarding).instrument(spans::write("event"));
+        let error = match tokio::time::timeout(EVENT_DEADLINE, publishing).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", EVENT_DEADLINE.as_secs()),
+        };
+        tracing::warn!(
+            object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
+            pass = telemetry::number(), reason, error, "an Event could not be published"
+        );
+    }
 }
 
 /// `<namespace>/<name>`, as every line of the log has it.
@@ -87,62 +169,6 @@ fn path(object: &SignalRSharedPrivateLink) -> String {
 
 fn ready_reason(status: &SignalRSharedPrivateLinkStatus) -> Option<&str> {
     status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| c.reason.as_str())
-}
-
-/// One Event and one line per approval and revocation: who, what, and why.
-pub(super) async fn audit(
-    context: &Context,
-    key: &ObjectKey,
-    object: &SignalRSharedPrivateLink,
-    action: &Action,
-    outcome: &Outcome,
-) {
-    let (Action::Decide(decision), Outcome::Applied(_)) = (action, outcome) else {
-        return;
-    };
-    let approved = decision.verdict == Verdict::Approved;
-    if approved {
-        context.memories.mark_audited(key);
-    }
-    let policy = decision.policy.as_ref().map(|policy| policy.reference());
-    let entry = Audit {
-        approved,
-        connection: decision.connection.path(),
-        endpoint: decision.endpoint.as_ref().map_or("none", |endpoint| endpoint.path()),
-        policy: policy.as_deref().unwrap_or("none"),
-        because: &decision.because,
-    };
-    entry.publish(context, object).await;
-}
-
-/// The same for an approval whose answer was lost, or whose process died: it is told of when it is
-/// read back from the vault, before `status` says so.
-pub(super) async fn audit_found(
-    context: &Context,
-    key: &ObjectKey,
-    object: &SignalRSharedPrivateLink,
-    report: &Report,
-) {
-    let (Fact::Set(approval), Fact::Set(Some(connection))) = (&report.approval, &report.connection) else {
-        return;
-    };
-    let said = object.status.as_ref().and_then(|status| status.approval.as_ref()?.approved_by.as_deref());
-    let found = approval.approved_by == Some(Approver::Operator) && approval.revoked_at.is_none();
-    if !found || said == Some("Operator") {
-        return;
-    }
-    let was_told = context.memories.mark_audited(key);
-    if was_told {
-        return;
-    }
-    let entry = Audit {
-        approved: true,
-        connection: &connection.id,
-        endpoint: &connection.endpoint,
-        policy: approval.policy.as_deref().unwrap_or("none"),
-        because: "the answer to the approval was lost, and the vault shows it",
-    };
-    entry.publish(context, object).await;
 }
 
 /// What is told of a decision on a connection.
@@ -155,7 +181,8 @@ struct Audit<'a> {
 }
 
 impl Audit<'_> {
-    async fn publish(&self, context: &Context, object: &SignalRSharedPrivateLink) {
+    async fn publish(&self, subject: &Subject<'_>) {
+        let Subject { context, object, .. } = *subject;
         let Self { approved, connection, endpoint, policy, because } = *self;
         let (severity, reason, verb, decision) = if approved {
             (EventType::Normal, "ConnectionApproved", "Approved", DecisionKind::Approved)
@@ -171,53 +198,6 @@ impl Audit<'_> {
             format!("{verb} the connection {connection} (private endpoint {endpoint}, policy {policy}): {because}");
         // Events of one action become a series with the first one's note: each decision is an action of its own.
         let action = format!("{reason}-{}", connection.rsplit('/').next().unwrap_or_default());
-        publish(context, object, severity, reason, &action, &note).await;
+        subject.publish(severity, reason, &action, &note).await;
     }
-}
-
-/// A finalizer was removed, or a link is Ready, although an approval of ours may be a stranger's: somebody
-/// has to look. The same is told once.
-pub(super) async fn alarm(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLink, alarm: Option<&str>) {
-    let is_news = context.memories.note_alarm(key, alarm);
-    let Some(alarm) = alarm.filter(|_| is_news) else { return };
-    tracing::error!(
-        object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
-        pass = telemetry::number(), why = alarm, "an approval of the operator's has to be looked at"
-    );
-    context.metrics.links.alarm();
-    publish(context, object, EventType::Warning, Reason::ApprovalUnconfirmed.as_str(), "Alarm", alarm).await;
-}
-
-/// The most characters that Kubernetes takes as the action of an Event.
-const MAX_ACTION: usize = 128;
-/// No pass waits longer for an Event.
-const EVENT_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Publishes an Event; a failure to publish is logged and otherwise ignored.
-async fn publish(
-    context: &Context,
-    object: &SignalRSharedPrivateLink,
-    type_: EventType,
-    reason: &str,
-    action: &str,
-    note: &str,
-) {
-    let event = Event {
-        type_,
-        reason: reason.to_owned(),
-        note: Some(safe(note)),
-        action: action.chars().take(MAX_ACTION).collect(),
-        secondary: None,
-    };
-    let regarding = object.object_ref(&());
-    let publishing = context.events.publish(&event, &regarding).instrument(spans::write("event"));
-    let error = match tokio::time::timeout(EVENT_DEADLINE, publishing).await {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s", EVENT_DEADLINE.as_secs()),
-    };
-    tracing::warn!(
-        object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
-        pass = telemetry::number(), reason, error, "an Event could not be published"
-    );
 }

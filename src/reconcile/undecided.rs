@@ -5,40 +5,48 @@ use kube::ResourceExt as _;
 use signalr_private_link_core::desired::{DeletionPolicy, Desired, ManagementPolicy};
 use signalr_private_link_core::{Reason, Report};
 
-use super::{Context, End, Look, ObjectKey, kubernetes_failed, report, say};
+use super::{Context, End, Look, Subject, kubernetes_failed};
 use crate::api::{self, SignalRSharedPrivateLink};
 use crate::kubernetes::KubeFailure;
 use crate::metrics::PassOutcome;
 
-/// Says what is wrong with a spec. Such an object
-/// identifies no link, so only its owner can release it (force-finalize).
-pub(super) async fn unusable(
-    context: &Context,
-    key: &ObjectKey,
-    object: &SignalRSharedPrivateLink,
-    problems: &[String],
-) -> End {
-    let said = if object.metadata.deletion_timestamp.is_none() {
-        Report::new(Reason::InvalidSpec, &problems.join("; "))
-    } else if !object.finalizers().iter().any(|f| f == api::FINALIZER) {
-        return End::untold(PassOutcome::Undecided, Look::Never);
-    } else if api::forced_to_go(object) {
-        return release(context, key, object).await;
-    } else {
-        Report::new(Reason::DeletionBlocked, &names_no_link(object, problems))
-    };
-    say(context, key, object, &said).await
-}
+impl Subject<'_> {
+    /// Says what is wrong with a spec. Such an object
+    /// identifies no link, so only its owner can release it (force-finalize).
+    pub(super) async fn unusable(&self, problems: &[String]) -> End {
+        let object = self.object;
+        let said = if object.metadata.deletion_timestamp.is_none() {
+            Report::new(Reason::InvalidSpec, &problems.join("; "))
+        } else if !object.finalizers().iter().any(|f| f == api::FINALIZER) {
+            return End::untold(PassOutcome::Undecided, Look::Never);
+        } else if api::forced_to_go(object) {
+            return self.release().await;
+        } else {
+            Report::new(Reason::DeletionBlocked, &names_no_link(object, problems))
+        };
+        self.say(&said).await
+    }
 
-async fn release(context: &Context, key: &ObjectKey, object: &SignalRSharedPrivateLink) -> End {
-    if let Err(error) = context.objects.remove_finalizer(object).await {
-        return kubernetes_failed(context, key, "removing the finalizer", &error);
+    async fn release(&self) -> End {
+        let Self { context, key, object, .. } = *self;
+        if let Err(error) = context.objects.remove_finalizer(object).await {
+            return kubernetes_failed(context, key, "removing the finalizer", &error);
+        }
+        let approved = object.status.as_ref().and_then(|status| status.approval.as_ref());
+        if approved.is_some_and(|approval| approval.approved_by.as_deref() == Some("Operator")) {
+            self.alarm(Some(RELEASED_UNREAD)).await;
+        }
+        End::untold(PassOutcome::Undecided, Look::Never)
     }
-    let approved = object.status.as_ref().and_then(|status| status.approval.as_ref());
-    if approved.is_some_and(|approval| approval.approved_by.as_deref() == Some("Operator")) {
-        report::alarm(context, key, object, Some(RELEASED_UNREAD)).await;
+
+    /// Says that the definition cannot be read, if that may last.
+    pub(super) async fn report_unreadable_definition(&self, error: &KubeFailure) -> End {
+        let KubeFailure::Forbidden(why) = error else {
+            return kubernetes_failed(self.context, self.key, "reading the definition", error);
+        };
+        let said = Report::new(Reason::DeletionBlocked, &definition_unreadable(self.object, why));
+        self.say(&said).await
     }
-    End::untold(PassOutcome::Undecided, Look::Never)
 }
 
 /// What somebody has to look at after the finalizer of an object was removed by force that could not be read.
@@ -66,20 +74,6 @@ pub(super) async fn resolve_deletion_intent(context: &Context, desired: Desired)
         return Ok(Desired { deletion: DeletionPolicy::Detach, ..desired });
     }
     Ok(desired)
-}
-
-/// Says that the definition cannot be read, if that may last.
-pub(super) async fn report_unreadable_definition(
-    context: &Context,
-    key: &ObjectKey,
-    object: &SignalRSharedPrivateLink,
-    error: &KubeFailure,
-) -> End {
-    let KubeFailure::Forbidden(why) = error else {
-        return kubernetes_failed(context, key, "reading the definition", error);
-    };
-    let said = Report::new(Reason::DeletionBlocked, &definition_unreadable(object, why));
-    say(context, key, object, &said).await
 }
 
 /// Why an object keeps its finalizer as long as nobody can tell a deletion of its own from one of all.

@@ -9,7 +9,7 @@ use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::reason::{ReadyByReason, Severity};
 use signalr_private_link_core::{Again, Reason, Report};
 
-use super::{Context, ObjectKey};
+use super::{Context, ObjectMemory};
 
 /// The least wait that a plan can ask for, at pace 1, unless the pass was a step (R13).
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -117,8 +117,8 @@ fn scaled(range: Range, pace: f64) -> Range {
 
 impl Context {
     /// The time until the object is looked at again; `told` is the reason that its status now has.
-    pub(super) fn wait(&self, key: &ObjectKey, look: Look, told: Option<Reason>) -> Option<Duration> {
-        let attempt = self.memories.count_attempt(key, told);
+    pub(super) fn wait(&self, memory: &mut ObjectMemory, look: Look, told: Option<Reason>) -> Option<Duration> {
+        let attempt = memory.count_attempt(told, &self.metrics);
         let (in_phase, least) = match &look {
             Look::Settled { signalr, period } => (Some((signalr, *period)), Duration::ZERO),
             Look::Growing { range, least, signalr } => {
@@ -127,10 +127,10 @@ impl Context {
             }
             _ => (None, Duration::ZERO),
         };
-        self.memories.set_in_phase(key, in_phase.is_some());
+        memory.is_in_phase = in_phase.is_some();
         let is_wrong =
             told.is_none_or(|reason| reason.severity() == Severity::Warning || reason.ready() == ReadyByReason::Kept);
-        self.memories.set_backing_off(key, is_wrong && matches!(look, Look::Growing { .. }));
+        memory.set_backing_off(is_wrong && matches!(look, Look::Growing { .. }), &self.metrics);
         if let Some((signalr, period)) = in_phase {
             return Some(phase(signalr, period, (self.clock)()).max(least));
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use azure_sim::config::Timings;
 use azure_sim::{Config, InProcess};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use serde_json::Value;
 use testkit::fake_kubernetes::FakeKubernetes;
 use testkit::kube_client::{AnswerBody, whole};
@@ -85,7 +85,9 @@ impl Boundary {
     pub fn new(timings: Timings, circumstances: Circumstances, stranger_may_slip: bool) -> Arc<Self> {
         azure_sim::clock::set("2026-11-24T00:00:00Z".parse().unwrap());
         // A token outlives every life; that it expires is a scenario of its own.
-        let config = Config { timings, token_lifetime: 86_400, ..Config::preset() };
+        let mut config = Config { timings, token_lifetime: 86_400, ..Config::preset() };
+        // Of many objects, Azure takes no more calls than ARM does.
+        config.quirks.throttle_rate = u32::from(circumstances.slow);
         let azure = Arc::new(InProcess::new(config, ENDPOINT));
         Self::between(Arc::default(), azure, circumstances, stranger_may_slip)
     }
@@ -148,9 +150,18 @@ impl Boundary {
             Side::Kubernetes => judge::kubernetes(self, request, || self.kubernetes.handle(request)),
             Side::Azure => match self.calls().refused {
                 Some((kind, status, code)) if kind == label(side, request) => error(side, status, code),
-                _ => self.azure.azure(request.clone()),
+                _ => self.ask_azure(request.clone()),
             },
         }
+    }
+
+    /// S17: where Azure enforces ARM's limits, the operator stays within them.
+    fn ask_azure(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let answer = self.azure.azure(request);
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            self.problem("S17: more was sent than ARM takes");
+        }
+        answer
     }
 
     fn count(&self, side: Side, request: &Request<Bytes>) -> Option<Fault> {

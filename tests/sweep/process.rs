@@ -125,7 +125,7 @@ impl Process {
             clock: if circumstances.clock_ahead { an_hour_ahead } else { azure_sim::clock::now },
             jitter: || 0.5,
             lanes: Lanes::new(wake, 1.0, &metrics),
-            memories: Memories::new(metrics.clone()),
+            memories: Memories::default(),
             index: Arc::new(Index::new(1)),
             sees_all: true,
             orphans: Orphans::default(),

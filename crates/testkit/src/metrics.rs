@@ -29,6 +29,12 @@ impl Scrape {
             + self.sum("signalr_private_link_actions_total", "remove_finalizer")
     }
 
+    /// Requests to the API server, whoever makes them.
+    #[must_use]
+    pub fn kubernetes_requests(&self) -> u64 {
+        self.sum("signalr_private_link_kubernetes_requests_total", "")
+    }
+
     /// Calls to ARM.
     #[must_use]
     pub fn arm_calls(&self) -> u64 {

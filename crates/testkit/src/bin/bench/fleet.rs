@@ -78,6 +78,8 @@ async fn fleet(binary: &Path, size: Size) -> anyhow::Result<Figures> {
         ("links a second", links / ready.as_secs_f64(), ""),
         ("operator's processor time per link", used.as_secs_f64() * 1000.0 / links, "ms"),
         ("ARM calls per link", scrape.arm_calls() as f64 / links, ""),
+        ("passes per link", scrape.sum("signalr_private_link_reconcile_total", "") as f64 / links, ""),
+        ("requests to the API server per link", scrape.kubernetes_requests() as f64 / links, ""),
         ("Kubernetes writes per link", scrape.kubernetes_writes() as f64 / links, ""),
         ("memory when idle, without links", idle, "MiB"),
         ("memory when all are Ready", mib(place.operator()?.memory()), "MiB"),
@@ -86,7 +88,28 @@ async fn fleet(binary: &Path, size: Size) -> anyhow::Result<Figures> {
     figures.extend(restart(&mut place, size).await?);
     figures.extend(rest(&mut place, size).await?);
     figures.push(("SIGTERM to exit", place.stop_operator()?.as_secs_f64(), "s"));
+    figures.extend(silence(&mut place, size).await?);
     Ok(figures)
+}
+
+/// Azure takes every call and answers none. What was said of Ready is not confirmed any more, and has to be taken back at
+/// the first look after two `syncPeriod`s, so before the third has passed.
+async fn silence(place: &mut Place, size: Size) -> anyhow::Result<Figures> {
+    const PACE: &str = "0.1";
+    const SYNC_PERIOD: f64 = 60.0;
+    progress("an Azure that does not answer");
+    look_at_all(place, size, PACE).await?;
+    place.until(size.links, "status", "True", LIMIT).await?;
+    place.scene.azure.control("POST", "/faults", &json!({"kind": "hang", "count": 1_000_000})).await?;
+    let (begun, before) = (Instant::now(), place.scrape().await?);
+    place.until(size.links, "status", "Unknown", LIMIT).await?;
+    let (took, after) = (begun.elapsed(), place.scrape().await?);
+    let calls = after.arm_calls() - before.arm_calls();
+    place.stop_operator()?;
+    Ok(vec![
+        ("Azure does not answer: no link is Ready after so many syncPeriods", took.as_secs_f64() / SYNC_PERIOD, ""),
+        ("Azure does not answer: calls until then, with those that were not sent", calls as f64, ""),
+    ])
 }
 
 /// Starts the operator anew at `pace`; how long until every object was looked at, and what that cost.
