@@ -17,6 +17,8 @@ COPY tests tests
 COPY tools/image.sh tools/image.sh
 ENV CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc \
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+# The build context has no history: whoever builds tells the commit.
+ARG REVISION=unknown
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target,id=target-$TARGETARCH \
     case "$TARGETARCH" in \
         amd64) target=x86_64-unknown-linux-gnu ;; \

@@ -23,6 +23,8 @@ tools: prerequisites ## Builds etcd, kube-apiserver, kubectl, both helms, Promet
 	@tools/build.sh --with-helm >/dev/null
 	@tools/helm3.sh >/dev/null
 	@tools/go-tool.sh tools/gitops gitops . >/dev/null
+	@tools/definitions.sh >/dev/null
+	@tools/go-tool.sh tools/dashboard dashboard . >/dev/null
 	@tools/go-tool.sh tools/prometheus prometheus github.com/prometheus/prometheus/cmd/prometheus >/dev/null
 	@tools/go-tool.sh tools/prometheus promtool github.com/prometheus/prometheus/cmd/promtool >/dev/null
 
@@ -40,14 +42,14 @@ install-local: tools ## Installs the chart into a real API server, with azure-si
 	cargo build --locked --workspace --bins
 	@ONCE=$(ONCE) target/debug/install_local
 
-# What the image consists of; the tests run it in an empty chroot.
+# What the image consists of; the tests run it in an empty chroot. With the revision it would be built again for each commit.
 image-root: prerequisites
-	@tools/image.sh $(IMAGE_ROOT)
+	@REVISION=unknown tools/image.sh $(IMAGE_ROOT)
 
 image: ## Builds the image with docker, podman or buildah; IMAGE=REGISTRY/NAME:TAG
 	@tool=$$(command -v docker || command -v podman || command -v buildah) \
 	    || { echo "error: building the image takes docker, podman or buildah; the binary alone: tools/image.sh DIRECTORY" >&2; exit 1; }; \
-	"$$tool" build --tag "$(IMAGE)" .
+	"$$tool" build --build-arg "REVISION=$$(git describe --always --exclude '*' --abbrev=40 --dirty)" --tag "$(IMAGE)" .
 
 explore: ## Explores deeper configurations of the model than the tests do (minutes, much memory)
 	cargo run --locked --release -p signalr-private-link-model --bin explore
@@ -86,9 +88,10 @@ deny: $(CARGO_DENY)
 advisories: $(CARGO_DENY) ## Holds Cargo.lock against the advisories of RustSec; needs GitHub
 	$(CARGO_DENY) check --hide-inclusion-graph advisories
 
-gitops: ## Checks the Go program that judges as Argo CD and Flux do
-	@test -z "$$(gofmt -l tools/gitops)" || { echo "error: run gofmt -w tools/gitops" >&2; exit 1; }
+gitops: ## Checks the Go programs: what judges as Argo CD and Flux do, and what reads the dashboard as Grafana does
+	@test -z "$$(gofmt -l tools)" || { echo "error: run gofmt -w tools" >&2; exit 1; }
 	@go vet -C tools/gitops .
+	@go vet -C tools/dashboard .
 
 workflows: ## Checks the workflows of .github with actionlint (built once, cached)
 	@tools/lint.sh

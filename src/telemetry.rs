@@ -1,5 +1,6 @@
 //! Logs, to standard error, and traces, to whom they are asked for.
 
+mod last_call;
 #[cfg(not(feature = "otlp"))]
 mod no_otlp;
 mod number;
@@ -17,6 +18,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use crate::config::LogFormat;
 
+pub use last_call::{Call, follow_calls, note_call};
 #[cfg(not(feature = "otlp"))]
 pub use no_otlp::{Traces, traceparent};
 pub use number::{number, numbered};

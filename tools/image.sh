@@ -2,6 +2,8 @@
 # Builds the static binary and puts together the root of the image in DIRECTORY: what the Dockerfile copies into an
 # image from scratch, and what the tests run in an empty chroot.
 # usage: image.sh DIRECTORY [TARGET]     TARGET: a target of Rust's; this machine's by default
+#
+# REVISION is what the metrics tell as the commit that it is built from; the checkout's by default.
 set -euo pipefail
 [ $# -ge 1 ] || { echo "usage: tools/image.sh DIRECTORY [TARGET]" >&2; exit 2; }
 mkdir -p "$1"
@@ -13,6 +15,8 @@ say() { printf '%s\n' "image: $*" >&2; }
 die() { printf '%s\n' "image: error: $*" >&2; exit 1; }
 
 name=signalr-private-link-operator
+REVISION=${REVISION:-$(git describe --always --exclude '*' --abbrev=40 --dirty 2>/dev/null || echo unknown)}
+export REVISION
 target=${2:-$(rustc -vV | sed -n 's/^host: //p')}
 [[ $target == *-linux-* ]] || die "$target is no target of Linux; the image is for Linux only"
 roots=""

@@ -10,7 +10,8 @@ use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, VaultId};
 use signalr_private_link_core::{ArmError, Failure, Outcome};
 use tokio::time::Instant;
 
-use super::client::{About, ArmClient, CallKind};
+use super::call::{About, CallKind};
+use super::client::ArmClient;
 
 const READ: &str = "Microsoft.KeyVault/vaults/privateEndpointConnections/read";
 /// Microsoft's pages disagree on which of the two is required; both are granted.

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use signalr_private_link_core::ArmError;
 
-use super::client::{About, ArmClient};
+use super::call::About;
+use super::client::ArmClient;
 
 /// Something that is read.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //! the configured host only, and failures that are typed before anybody decides on them.
 
 mod budget;
+mod call;
 mod certificate;
 mod client;
 mod cloud;
@@ -19,7 +20,8 @@ mod token;
 mod told;
 mod transport;
 
-pub use client::{Answer, ArmClient, ArmSetup, CallKind, DEADLINE, WriteKind};
+pub use call::{Answer, CallKind, WriteKind};
+pub use client::{ArmClient, ArmSetup, DEADLINE};
 pub use cloud::{ApiVersions, Cloud, CloudSettings, CredentialKind, KEY_VAULT_API_VERSION, SIGNALR_API_VERSION};
 pub use credential::token_source;
 pub(crate) use error::causes;

@@ -9,7 +9,8 @@ use signalr_private_link_core::azure::{Operation, OperationKind};
 use signalr_private_link_core::message::safe;
 use signalr_private_link_core::resource_id::LinkId;
 
-use super::client::{About, ArmClient, CallKind};
+use super::call::{About, CallKind};
+use super::client::ArmClient;
 
 /// An operation that a write of ours began. The URL is never printed.
 #[derive(Clone, PartialEq)]

@@ -10,7 +10,8 @@ use signalr_private_link_core::resource_id::{LinkId, SignalRId, VaultId};
 use signalr_private_link_core::{ArmError, Failure, Outcome};
 use tokio::time::Instant;
 
-use super::client::{About, ArmClient, CallKind, parse};
+use super::call::{About, CallKind};
+use super::client::{ArmClient, parse};
 use super::key_vault::Page;
 
 /// A link on the wire. Anything may be missing, null, or a word that is not known.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use reqwest::{Method, Url};
 use tracing::Span;
 
-use super::client::{About, Answer, CallKind, Failed};
-use crate::telemetry::{self, spans};
+use super::call::{About, Answer, CallKind, Failed};
+use crate::telemetry::{self, Call, spans};
 
 impl CallKind {
     /// The path of the call without its ids, as ARM's reference names them.
@@ -75,6 +75,7 @@ impl Facts {
             duration = self.took.map(telemetry::seconds),
             "a call to ARM ended"
         );
+        telemetry::note_call(Call { operation, status: self.status, correlation: self.correlation.clone() });
     }
 
     /// The end of the call's span.

@@ -22,6 +22,12 @@ pub use labels::{Code, DecisionKind, PassOutcome, TokenOutcome, Verb, WatchKind}
 pub use links::{LinkMetrics, NO_REASON};
 pub use text::Format;
 
+/// The commit that the operator was built from, where the build was told.
+const REVISION: &str = match option_env!("REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
 /// The operator's metrics.
 pub struct Metrics {
     registry: Registry,
@@ -38,9 +44,9 @@ impl Default for Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(process::Process));
         let ours = registry.sub_registry_with_prefix("signalr_private_link");
-        let build = Family::<labels::One, Gauge>::default();
-        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
-        ours.register("build_info", "1, with the version of the operator as a label", build);
+        let build = Family::<labels::Two, Gauge>::default();
+        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION")), ("revision", REVISION)]).set(1);
+        ours.register("build_info", "1, with version and revision of the operator as labels", build);
         let (links, azure) = (LinkMetrics::new(ours), AzureMetrics::new(ours));
         let cluster = ClusterMetrics::new(ours);
         Self { registry, links, azure, cluster }

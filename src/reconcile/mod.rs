@@ -299,8 +299,8 @@ impl Pass<'_> {
         context.metrics.links.act(label);
         let begun = tokio::time::Instant::now();
         let span = spans::write(label);
-        let outcome = self.execute(&action).instrument(span.clone()).await;
-        subject.log_action(label, &outcome, begun.elapsed(), &span);
+        let (outcome, call) = telemetry::follow_calls(self.execute(&action)).instrument(span.clone()).await;
+        subject.log_action(label, &outcome, &call, begun.elapsed(), &span);
         subject.audit(&action, &outcome).await;
         let plan = conclude(desired, &context.limits, plan, &outcome);
         subject.alarm(plan.alarm.as_deref()).await;

@@ -19,7 +19,7 @@ use super::Subject;
 use crate::api::{self, SignalRSharedPrivateLink, SignalRSharedPrivateLinkStatus};
 use crate::kubernetes::KubeFailure;
 use crate::metrics::DecisionKind;
-use crate::telemetry::{self, spans};
+use crate::telemetry::{self, Call, spans};
 
 /// The most characters that Kubernetes takes as the action of an Event.
 const MAX_ACTION: usize = 128;
@@ -63,8 +63,9 @@ impl Subject<'_> {
         Ok(true)
     }
 
-    /// One line for each effect, whatever came of it; the link's message, which is the owner's, is no part of it.
-    pub(super) fn log_action(&self, action: &str, outcome: &Outcome, took: Duration, span: &Span) {
+    /// One line for each effect, whatever came of it, with the last call to ARM that it made; the link's message, which
+    /// is the owner's, is no part of it.
+    pub(super) fn log_action(&self, action: &str, outcome: &Outcome, call: &Call, took: Duration, span: &Span) {
         let object = self.object;
         let (outcome, error, why) = match outcome {
             Outcome::Applied(_) => ("applied", None, None),
@@ -76,7 +77,8 @@ impl Subject<'_> {
         let code = error.map(|error| &*error.code).filter(|code| !code.is_empty());
         tracing::info!(
             object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
-            pass = telemetry::number(), action, outcome, code, error = error.map(tracing::field::display), why,
+            pass = telemetry::number(), action, outcome, operation = call.operation, status = call.status, code,
+            correlation = call.correlation.as_deref(), error = error.map(tracing::field::display), why,
             duration = telemetry::seconds(took), "action finished"
         );
     }

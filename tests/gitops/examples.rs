@@ -5,16 +5,37 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use signalr_private_link_operator::api::{self, SignalRSharedPrivateLink};
-use testkit::tools;
+use testkit::{Cluster, tools};
 
-use crate::judges::decode_flux;
 use crate::{documents, integrations};
 
-/// Flux's own types know every field.
-#[test]
-fn the_examples_for_flux_are_of_its_kinds() {
-    let kinds = decode_flux(&["flux/operator.yaml", "flux/links.yaml"]);
-    assert_eq!(kinds, ["GitRepository", "HelmRelease", "Kustomization", "Kustomization"]);
+/// By the definitions of Argo CD and Flux every field is known, and every value allowed.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_takes_the_examples() {
+    let cluster = Cluster::start().await.unwrap();
+    for kind in [
+        "argoproj.io_applications",
+        "helm.toolkit.fluxcd.io_helmreleases",
+        "kustomize.toolkit.fluxcd.io_kustomizations",
+        "source.toolkit.fluxcd.io_gitrepositories",
+    ] {
+        cluster.define(kind).unwrap();
+    }
+    for namespace in ["argocd", "flux-system"] {
+        cluster.kubectl_ok(&["create", "namespace", namespace]).unwrap();
+    }
+    for file in [
+        "argocd/argocd-cm.yaml",
+        "argocd/examples/operator.yaml",
+        "argocd/examples/links.yaml",
+        "flux/operator.yaml",
+        "flux/links.yaml",
+    ] {
+        let file = integrations(file);
+        let apply =
+            ["apply", "--server-side", "--dry-run=server", "--warnings-as-errors", "-f", file.to_str().unwrap()];
+        cluster.kubectl_ok(&apply).unwrap();
+    }
 }
 
 #[test]

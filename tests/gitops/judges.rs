@@ -53,10 +53,3 @@ pub fn run_argo_tests() -> usize {
     let said = printed(&run(&["-test"], Stdio::null()));
     said.strip_suffix(" tests\n").and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{said}"))
 }
-
-/// Reads manifests by the types that Flux has for their kinds; their kinds.
-pub fn decode_flux(files: &[&str]) -> Vec<String> {
-    let files: Vec<String> = files.iter().map(|file| integrations(file).to_str().unwrap().to_owned()).collect();
-    let arguments: Vec<&str> = ["-decode"].into_iter().chain(files.iter().map(String::as_str)).collect();
-    printed(&run(&arguments, Stdio::null())).lines().map(str::to_owned).collect()
-}

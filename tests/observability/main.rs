@@ -6,6 +6,7 @@
 mod live;
 mod logs;
 mod names;
+mod picture;
 mod rules;
 mod tables;
 #[cfg(feature = "otlp")]
@@ -29,6 +30,14 @@ fn queries() -> Vec<(String, String)> {
         }
     }
     queries
+}
+
+/// A query of the dashboard as Grafana asks it, for all namespaces and jobs.
+fn without_variables(query: &str) -> String {
+    let asked =
+        query.replace("$__rate_interval", "1m").replace("\"$namespace\"", "\".*\"").replace("\"$job\"", "\".*\"");
+    assert!(!asked.contains('$'), "{query}");
+    asked
 }
 
 /// The groups of rules that the chart makes, as the release `test` in the namespace `operators`.

@@ -1,6 +1,8 @@
-//! The alerts by themselves: Prometheus takes them, their unit tests pass, and each has all that it needs.
+//! The alerts by themselves: Prometheus takes them, their unit tests pass, and each has all that it needs. And the
+//! dashboard, which Grafana takes.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use signalr_private_link_core::Reason;
@@ -9,16 +11,23 @@ use testkit::tools;
 
 use crate::{alerts, chart, name};
 
-fn promtool(arguments: &[&str], file: &std::path::Path) {
-    let output = Command::new(tools::promtool().unwrap()).args(arguments).arg(file).output().unwrap();
+fn run(tool: &Path, arguments: &[&str], file: &Path) {
+    let output = Command::new(tool).args(arguments).arg(file).output().unwrap();
     let words = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&words));
 }
 
 #[test]
 fn prometheus_takes_the_rules_and_their_tests_pass() {
-    promtool(&["check", "rules"], &chart::directory().join("files/alerts.yaml"));
-    promtool(&["test", "rules"], &tools::root().join("tests/observability/alerts_test.yaml"));
+    let promtool = tools::promtool().unwrap();
+    run(&promtool, &["check", "rules"], &chart::directory().join("files/alerts.yaml"));
+    run(&promtool, &["test", "rules"], &tools::root().join("tests/observability/alerts_test.yaml"));
+}
+
+/// By its own types, which name the fields of each panel.
+#[test]
+fn grafana_takes_the_dashboard() {
+    run(&tools::dashboard().unwrap(), &[], &chart::directory().join("files/dashboard.json"));
 }
 
 #[test]

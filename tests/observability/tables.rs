@@ -51,8 +51,9 @@ fn table() -> String {
     writeln!(table, "\n{all} series for each replica, whatever the number of links.\n").unwrap();
     table += "| Metric | Label | Values |\n|---|---|---|\n";
     for (name, Metric { labels, .. }) in &metrics {
-        // The version is another one with each release, and `le` is how a histogram is stored.
-        for (label, values) in labels.iter().filter(|(label, _)| !["version", "le"].contains(&label.as_str())) {
+        // Version and revision are others with each build, and `le` is how a histogram is stored.
+        let is_told = |label: &str| !["version", "revision", "le"].contains(&label);
+        for (label, values) in labels.iter().filter(|(label, _)| is_told(label)) {
             let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
             writeln!(table, "| `{name}` | `{label}` | {} |", values.join(", ")).unwrap();
         }

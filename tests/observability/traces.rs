@@ -202,6 +202,20 @@ fn check_attributes(forest: &Forest, uid: &str) {
     }
 }
 
+/// The log's line about the same write leads to the same call.
+fn check_log(forest: &Forest, log: &str) {
+    let is_put = |span: &&Span| attribute(span, "azure.operation").as_deref() == Some("put_link");
+    let put = forest.all().find(is_put).unwrap();
+    let line = log.lines().find(|line| line.contains("action finished") && line.contains("action=\"put_link\""));
+    let line = line.expect("a line about the link that was put");
+    let correlation = attribute(put, "azure.correlation_id").unwrap();
+    let status = attribute(put, "http.response.status_code").unwrap();
+    for part in [format!("correlation=\"{correlation}\""), format!("status={status} "), "operation=\"put_link\"".into()]
+    {
+        assert!(line.contains(&part), "{part} is missing in {line}");
+    }
+}
+
 /// No token, no secret, no signed URL, and no id of Azure's.
 fn check_secrecy(received: &Received) {
     let everything = format!("{:?}", received.requests);
@@ -239,6 +253,7 @@ async fn a_collector_gets_the_life_of_a_link() {
     let forest = Forest::of(&received);
     check_tree(&forest);
     check_attributes(&forest, &uid);
+    check_log(&forest, &log);
     check_secrecy(&received);
     assert!(received.headers.iter().all(|header| header == &format!("Bearer {HEADER}")), "{:?}", received.headers);
     let resource = received.requests[0].resource_spans[0].resource.as_ref().unwrap();

@@ -1,19 +1,12 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 
-	helm "github.com/fluxcd/helm-controller/api/v2"
-	kustomization "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/kustomize"
 	"github.com/fluxcd/pkg/runtime/cel"
-	source "github.com/fluxcd/source-controller/api/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	documents "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 )
 
@@ -39,58 +32,4 @@ func readChecks(file string) (healthChecks, error) {
 		checks[schema.FromAPIVersionAndKind(check.APIVersion, check.Kind).GroupKind()] = evaluator
 	}
 	return checks, nil
-}
-
-// decodeAll reads files by the types that Flux has for their kinds.
-func decodeAll(files []string, out io.Writer) error {
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		reader := documents.NewDocumentDecoder(io.NopCloser(bytes.NewReader(text)))
-		for {
-			document, err := nextDocument(reader)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", file, err)
-			}
-			kind, err := decodeOne(document)
-			if err != nil {
-				return fmt.Errorf("%s: %w", file, err)
-			}
-			fmt.Fprintln(out, kind)
-		}
-	}
-	return nil
-}
-
-// nextDocument is the next document of a file, however long.
-func nextDocument(reader io.Reader) ([]byte, error) {
-	document := make([]byte, 1<<20)
-	n, err := reader.Read(document)
-	return document[:n], err
-}
-
-func decodeOne(document []byte) (string, error) {
-	var meta struct {
-		Kind string `json:"kind"`
-	}
-	if err := yaml.Unmarshal(document, &meta); err != nil {
-		return "", err
-	}
-	kinds := map[string]any{
-		"Kustomization":  &kustomization.Kustomization{},
-		"HelmRelease":    &helm.HelmRelease{},
-		"GitRepository":  &source.GitRepository{},
-		"OCIRepository":  &source.OCIRepository{},
-		"HelmRepository": &source.HelmRepository{},
-	}
-	into, found := kinds[meta.Kind]
-	if !found {
-		return "", fmt.Errorf("%q is no kind of Flux's that is used here", meta.Kind)
-	}
-	return meta.Kind, yaml.UnmarshalStrict(document, into)
 }

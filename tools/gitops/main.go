@@ -3,7 +3,6 @@
 //
 //	gitops -argo DIR -flux FILE      objects on stdin, one as JSON a line; for each, its verdicts as JSON on a line
 //	gitops -argo DIR -test           runs health_test.yaml and action_test.yaml below DIR as Argo CD does
-//	gitops -decode FILE...           reads manifests of Flux's kinds, and refuses fields that these do not have
 package main
 
 import (
@@ -41,12 +40,8 @@ func run(in io.Reader, out io.Writer) error {
 	argo := flag.String("argo", "", "the directory with a directory per API group, as resource_customizations of Argo CD")
 	expressions := flag.String("flux", "", "the file with the list of healthCheckExprs")
 	test := flag.Bool("test", false, "run Argo CD's own tests of the customizations")
-	decode := flag.Bool("decode", false, "read the manifests that are named")
 	flag.Parse()
-	switch {
-	case *decode:
-		return decodeAll(flag.Args(), out)
-	case *test:
+	if *test {
 		return runTests(customizations(*argo), out)
 	}
 	checks, err := readChecks(*expressions)

@@ -223,6 +223,17 @@ impl Cluster {
         self.with_manifest(&["apply", "--server-side", "--force-conflicts", "-f", "-"], manifest)
     }
 
+    /// Makes a kind of another project known, by the name of its file in [`tools::definitions`].
+    ///
+    /// # Errors
+    /// When there is no such file, or the API server does not take it.
+    pub fn define(&self, kind: &str) -> anyhow::Result<()> {
+        let file = tools::definitions()?.join(format!("{kind}.yaml"));
+        let definition = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        self.apply(&definition).map_err(anyhow::Error::msg)?;
+        self.kubectl_ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).map(drop)
+    }
+
     /// Runs kubectl with a manifest on its standard input.
     ///
     /// # Errors

@@ -94,6 +94,16 @@ impl Prometheus {
         self.data("/api/v1/query", &[("query", query)], "result").await
     }
 
+    /// What a query found at each step of a time, all in seconds: series with their labels and values.
+    ///
+    /// # Errors
+    /// When the query is wrong.
+    pub async fn query_range(&self, query: &str, from: f64, to: f64, step: f64) -> anyhow::Result<Vec<Value>> {
+        let (from, to, step) = (from.to_string(), to.to_string(), step.to_string());
+        let parameters = [("query", query), ("start", &from), ("end", &to), ("step", &step)];
+        self.data("/api/v1/query_range", &parameters, "result").await
+    }
+
     /// The alerts that are pending or firing.
     ///
     /// # Errors

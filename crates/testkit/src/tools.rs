@@ -1,4 +1,5 @@
-//! Where etcd, kube-apiserver, kubectl, helm and Prometheus are: built once by the scripts in `tools`.
+//! Where etcd, kube-apiserver, kubectl, helm, Prometheus and the definitions of other projects are: built once by the
+//! scripts in `tools`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,6 +48,25 @@ pub fn helm3() -> anyhow::Result<PathBuf> {
 pub fn gitops() -> anyhow::Result<PathBuf> {
     static GITOPS: OnceLock<PathBuf> = OnceLock::new();
     Ok(built(&GITOPS, "go-tool.sh", &["tools/gitops", "gitops", "."])?.to_owned())
+}
+
+/// What reads a dashboard by Grafana's own types (`tools/dashboard`), built first where it is missing.
+///
+/// # Errors
+/// When it cannot be built; the script tells why.
+pub fn dashboard() -> anyhow::Result<PathBuf> {
+    static DASHBOARD: OnceLock<PathBuf> = OnceLock::new();
+    Ok(built(&DASHBOARD, "go-tool.sh", &["tools/dashboard", "dashboard", "."])?.to_owned())
+}
+
+/// The directory with the definitions of the Prometheus operator, Argo CD and Flux, which are written first where they
+/// are missing.
+///
+/// # Errors
+/// When they cannot be written; the script tells why.
+pub fn definitions() -> anyhow::Result<PathBuf> {
+    static DEFINITIONS: OnceLock<PathBuf> = OnceLock::new();
+    Ok(built(&DEFINITIONS, "definitions.sh", &[])?.to_owned())
 }
 
 /// Prometheus, built first where it is missing.

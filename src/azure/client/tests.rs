@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 
 use super::*;
+use crate::azure::call::CallKind;
 use crate::azure::cloud::{CloudSettings, CredentialKind};
 
 #[test]
