@@ -51,8 +51,7 @@ fn run(args: &RunArgs) -> ExitCode {
     telemetry::init(args.log_format, &args.log_level, traces.as_ref());
     let end = runtime.block_on(operator::run(args));
     if let Some(traces) = traces {
-        // What is left is sent by the runtime, which has to run meanwhile.
-        let _ = runtime.block_on(runtime.spawn_blocking(move || traces.end()));
+        traces.end();
     }
     // A name that is being looked up would be waited for.
     runtime.shutdown_background();
@@ -62,10 +61,8 @@ fn run(args: &RunArgs) -> ExitCode {
     }
 }
 
-/// One thread: a pass waits for answers nearly all of its time, and waking another thread for each costs more than it
-/// gains (`docs/benchmarks.md`).
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")
 }
 
 /// The level at which the operator logs unless it is told otherwise.

@@ -27,8 +27,8 @@ const MAX_READ_AGE: Duration = Duration::from_secs(5);
 type Step<T> = Result<T, Outcome>;
 
 /// Something is not what was decided on, so nothing is written.
-fn changed<T>(what: &str) -> Step<T> {
-    Err(Outcome::Changed(what.to_owned()))
+fn changed(what: &str) -> Outcome {
+    Outcome::Changed(what.to_owned())
 }
 
 impl Pass<'_> {
@@ -64,7 +64,7 @@ impl Pass<'_> {
         let signalr = self.desired.link.signalr();
         let entered = self.enter(signalr.key(), signalr.subscription(), write).await;
         if self.context.lanes.busy(signalr.key(), self.key) {
-            return changed("another change to the SignalR began");
+            return Err(changed("another change to the SignalR began"));
         }
         Ok(entered)
     }
@@ -72,7 +72,7 @@ impl Pass<'_> {
     /// R11: a single GET shows that no link of this object's is there; a list alone may lag.
     async fn link_is_gone(&self) -> Step<()> {
         match self.link_now().await? {
-            Some(link) if link.marker_of(&self.desired.object.uid).is_some() => changed("the link is still there"),
+            Some(link) if link.marker_of(&self.desired.object.uid).is_some() => Err(changed("the link is still there")),
             _ => Ok(()),
         }
     }
@@ -90,9 +90,9 @@ impl Pass<'_> {
     async fn object_now(&self) -> Step<Desired> {
         let Self { context, key, .. } = *self;
         match context.objects.get(&key.namespace, &key.name).await {
-            Ok(Some(live)) => live.desired().or_else(|problems| changed(&problems.join("; "))),
-            Ok(None) => changed("the object is gone"),
-            Err(error) => changed(&format!("the object cannot be read: {error}")),
+            Ok(Some(live)) => live.desired().map_err(|problems| changed(&problems.join("; "))),
+            Ok(None) => Err(changed("the object is gone")),
+            Err(error) => Err(changed(&format!("the object cannot be read: {error}"))),
         }
     }
 
@@ -101,7 +101,7 @@ impl Pass<'_> {
         if self.desired.still_asks_the_same_as(&self.object_now().await?) {
             Ok(())
         } else {
-            changed("the object changed")
+            Err(changed("the object changed"))
         }
     }
 
@@ -111,13 +111,13 @@ impl Pass<'_> {
         self.same_object().await?;
         // Somebody else's PUT of this link may have ended so while this one waited for the lane.
         if context.memories.late_write(&desired.link, false, &context.limits).is_some() {
-            return changed("an earlier write to the link may still land");
+            return Err(changed("an earlier write to the link may still land"));
         }
         let (found, _) = arm.without_waiting().get_link(&desired.link).await?;
         match (&found, replaces) {
             (None, None) => {}
             (Some(link), Some(own)) if may_replace(link, own) => {}
-            _ => return changed("the link is not what was decided on"),
+            _ => return Err(changed("the link is not what was decided on")),
         }
         // One that is put again keeps its marker: what is on the vault already was asked for with that.
         let marker = replaces.cloned().unwrap_or_else(|| Marker {
@@ -138,7 +138,7 @@ impl Pass<'_> {
         self.same_object().await?;
         match arm.without_waiting().get_link(&desired.link).await? {
             (Some(link), _) if link.message == message => {}
-            _ => return changed("the link is not the one that was decided on"),
+            _ => return Err(changed("the link is not the one that was decided on")),
         }
         self.learn(|learned, _| learned.begin_delete(waives_fence));
         let deleted = arm.delete_link(&desired.link, not_after).await;
@@ -202,10 +202,10 @@ impl Pass<'_> {
             permissions: &permissions,
             connection: connection.as_ref(),
         };
-        approval::still_authorised(desired, decision, &last).or_else(changed)?;
+        approval::still_authorised(desired, decision, &last).map_err(changed)?;
         // M7 measures from here, and never by our own clock.
         let (Some(connection), Some(at)) = (&connection, date) else {
-            return changed("ARM's answer had no date");
+            return Err(changed("ARM's answer had no date"));
         };
         let record = ApprovalRecord {
             at,
