@@ -220,7 +220,7 @@ async fn say_all(
                 status_of_unreadable(&problem.error, policy.meta().generation)
             }
         };
-        match objects.write_policy_status(policy, &status).await {
+        match objects.write_status(policy.as_ref(), &status).await {
             // Another version is on its way, and brings us here again.
             Ok(()) if policy.0.is_err() => {
                 unreadable.insert(policy.name_any(), version(policy));

@@ -13,10 +13,7 @@ use serde_json::{Value, json};
 use signalr_private_link_core::policy::Policy;
 use signalr_private_link_core::{ArmError, Failure};
 
-use crate::api::{
-    self, ApprovalPolicy, ApprovalPolicyStatus, FINALIZER, SignalRSharedPrivateLink, SignalRSharedPrivateLinkStatus,
-    Stored,
-};
+use crate::api::{self, ApprovalPolicy, FINALIZER, SignalRSharedPrivateLink, Stored};
 
 /// Every call to the API server ends within this time (R6).
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -158,31 +155,11 @@ impl Objects {
         self.send(requests.patch(&object.name_any(), &PatchParams::default(), &patch)).await.map(drop)
     }
 
-    /// Writes `status`, on this very object and version.
+    /// Writes `status`, on this very object or policy and this version.
     ///
     /// # Errors
-    /// `Changed` when it is another object or version by now.
-    pub async fn write_status(
-        &self,
-        object: &SignalRSharedPrivateLink,
-        status: &SignalRSharedPrivateLinkStatus,
-    ) -> Result<(), KubeFailure> {
-        self.patch_status(object, status).await
-    }
-
-    /// Writes a policy's `status`, on this very policy and version.
-    ///
-    /// # Errors
-    /// `Changed` when it is another policy or version by now.
-    pub async fn write_policy_status(
-        &self,
-        policy: &DeserializeGuard<ApprovalPolicy>,
-        status: &ApprovalPolicyStatus,
-    ) -> Result<(), KubeFailure> {
-        self.patch_status(policy, status).await
-    }
-
-    async fn patch_status<K>(&self, object: &K, status: &impl Serialize) -> Result<(), KubeFailure>
+    /// `Changed` when it is another one or another version by now.
+    pub async fn write_status<K>(&self, object: &K, status: &impl Serialize) -> Result<(), KubeFailure>
     where
         K: kube::Resource<DynamicType = ()>,
     {

@@ -323,25 +323,20 @@ impl Pass<'_> {
 }
 
 fn kubernetes_failed(context: &Context, key: &ObjectKey, doing: &str, error: &KubeFailure) -> End {
-    match error {
-        // Another version: the next pass reads it.
-        KubeFailure::Changed => {
-            tracing::debug!(object = %key, pass = telemetry::number(), doing, %error, "looking again");
-        }
-        // It is rarely about one object: ten thousand of them would say the same.
-        _ if context.outage.is_due() => {
-            tracing::warn!(
-                object = %key, pass = telemetry::number(), doing, %error,
-                "API server request failed; will retry (said once in 10 s)"
-            );
-        }
-        _ => {
-            tracing::debug!(
-                object = %key, pass = telemetry::number(), doing, %error,
-                "API server request failed; will retry"
-            );
-        }
+    // Another version is read by the next pass, and is no failure of the API server's.
+    let is_changed = *error == KubeFailure::Changed;
+    // A failure is rarely about one object: ten thousand of them would say the same.
+    if !is_changed && context.outage.is_due() {
+        tracing::warn!(
+            object = %key, pass = telemetry::number(), doing, %error,
+            "API server request failed; will retry (said once in 10 s)"
+        );
+    } else {
+        tracing::debug!(
+            object = %key, pass = telemetry::number(), doing, %error,
+            "API server request failed; will retry"
+        );
     }
-    let outcome = if *error == KubeFailure::Changed { PassOutcome::Changed } else { PassOutcome::Failed };
+    let outcome = if is_changed { PassOutcome::Changed } else { PassOutcome::Failed };
     End::untold(outcome, Look::after_kubernetes())
 }
