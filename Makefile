@@ -51,7 +51,7 @@ image: ## Builds the image with docker, podman or buildah; IMAGE=REGISTRY/NAME:T
 	    || { echo "error: building the image takes docker, podman or buildah; the binary alone: tools/image.sh DIRECTORY" >&2; exit 1; }; \
 	"$$tool" build --build-arg "REVISION=$$(git describe --always --exclude '*' --abbrev=40 --dirty)" --tag "$(IMAGE)" .
 
-explore: ## Explores deeper configurations of the model than the tests do (minutes, much memory)
+explore: ## Explores the model deeper than the tests do, and goes many random walks (minutes, much memory)
 	cargo run --locked --release -p signalr-private-link-model --bin explore
 
 bench: prerequisites ## Measures (release build); LINKS=10000 PARENTS=1000 NAMESPACES=10, TABLES="one fleet"

@@ -76,7 +76,7 @@ fn put_link(boundary: &Boundary, path: &str, body: &Value) {
         Some(object) if deleting(&object) && boundary.calls().just_torn(&own.uid) => {}
         Some(object) if deleting(&object) => boundary.problem("S16: a link is put for an object that is being deleted"),
         Some(object) if object["spec"]["managementPolicy"] == "ObserveOnly" => {
-            boundary.problem("a link is put for an object that only observes");
+            boundary.problem("S5: a link is put for an object that only observes");
         }
         Some(_) => {}
         None if boundary.calls().just_torn(&own.uid) => {}
@@ -86,7 +86,7 @@ fn put_link(boundary: &Boundary, path: &str, body: &Value) {
     if let Some(there) = boundary.azure.look(|world| world.link(path).cloned()) {
         let is_own = marker(&there).is_some_and(|m| m.uid == own.uid);
         if !(is_own && matches!(there.provisioning.as_str(), "Failed" | "Canceled")) {
-            let whose = if is_own { "an own one" } else { "another's" };
+            let whose = if is_own { "one" } else { "somebody else's" };
             boundary.problem(format!("S5: a link is put over {whose} that is {}", there.provisioning));
         }
     }
@@ -113,12 +113,12 @@ fn delete_link(boundary: &Boundary, path: &str) {
     let owner = marker(&there).map(|marker| marker.uid).unwrap_or_default();
     match by_uid(boundary, &owner) {
         None if boundary.calls().just_torn(&owner) => {}
-        None => boundary.problem("S4: a DELETE of a link that belongs to no object"),
+        None => boundary.problem("S4: a link is deleted that belongs to no object"),
         Some(object) if object["spec"]["managementPolicy"] == "ObserveOnly" => {
-            boundary.problem("S4: a DELETE for an object that only observes");
+            boundary.problem("S4: a link is deleted for an object that only observes");
         }
         Some(object) if !deleting(&object) && object["metadata"]["annotations"][RECREATE_ANNOTATION].is_null() => {
-            boundary.problem("S4: a DELETE that nobody asked for");
+            boundary.problem("S4: a link is deleted, and nobody asked for it");
         }
         Some(_) => {}
     }
@@ -145,19 +145,19 @@ fn decide(boundary: &Boundary, path: &str, body: &Value) {
         Some("Approved") => {
             let pending = connection.status.as_deref() == Some("Pending");
             if !pending && !boundary.calls().just_touched(path, FRESH) {
-                boundary.problem(format!("S2: an approval of a connection that is {:?}", connection.status));
+                boundary.problem(format!("S2: a connection is approved that is {:?}", connection.status));
             }
             let uid = record.map(|record| record.uid).unwrap_or_default();
             asked_for(boundary, &uid);
             let own = opener.is_some_and(|m| m.uid == uid);
             if !own && !boundary.stranger_may_slip {
-                boundary.problem("S1: an approval of a connection that is not the object's own");
+                boundary.problem("S1: a connection is approved that is not the object's own");
             }
         }
         Some("Rejected") => {
             let ours = ApprovalRecord::parse(connection.description.as_deref().unwrap_or_default());
             if ours.is_none() {
-                boundary.problem("S2: a revocation of what the operator did not approve");
+                boundary.problem("S2: a connection is rejected that the operator did not approve");
             }
         }
         other => boundary.problem(format!("a connection is set to {other:?}")),
@@ -169,7 +169,7 @@ fn asked_for(boundary: &Boundary, uid: &str) {
     let object = by_uid(boundary, uid);
     let asks = object.is_some_and(|object| !deleting(&object) && object["spec"]["approval"]["mode"] == "Automatic");
     if !asks && !boundary.calls().just_torn(uid) {
-        boundary.problem("S1: an approval that no object asks for");
+        boundary.problem("S1: a connection is approved that nobody asked to approve");
     }
 }
 
@@ -298,7 +298,7 @@ pub fn at_rest(boundary: &Boundary, leaves_link: bool) -> Vec<&'static str> {
     });
     let mut problems = Vec::new();
     if !leaves_link && owners.iter().any(|owner| by_uid(boundary, owner).is_none()) {
-        problems.push("S16: a link is left that belongs to no object");
+        problems.push("S16: at rest there is a link whose object is gone");
     }
     if owners.iter().collect::<BTreeSet<_>>().len() < owners.len() {
         problems.push("S3: two links for one object");

@@ -4,6 +4,7 @@ use signalr_private_link_core::Failure;
 use signalr_private_link_core::azure::ConnectionState;
 use signalr_private_link_core::observed::Read;
 
+use crate::rare::{self, Rare};
 use crate::space::{Group, Rule, Space};
 use crate::state::{Opener, Policies, Provision, Text, World};
 
@@ -51,6 +52,7 @@ pub enum Act {
     Swap(u8),
     Policy(Policies),
     Replica,
+    Rare(Rare),
 }
 
 impl Act {
@@ -113,6 +115,9 @@ impl Space {
             self.azure_misbehaves(world, &mut acts);
             self.people(world, &mut acts);
             self.vault_side(world, &mut acts);
+            if self.has(Group::Rare) {
+                rare::acts(world, &mut acts);
+            }
         }
         acts
     }
@@ -220,7 +225,7 @@ impl Space {
     }
 
     fn vault_side(&self, world: &World, acts: &mut Vec<Act>) {
-        let room = world.names < 20;
+        let room = world.has_room();
         for pec in &world.vault {
             if self.has(Group::Owner) {
                 use ConnectionState::{Approved, Rejected};
@@ -263,6 +268,12 @@ impl World {
         let own = self.link.map(|link| Opener::Link(link.nonce));
         let own = self.vault.iter().find(|pec| Some(pec.opener) == own);
         own.map_or(ConnectionState::Disconnected, |pec| pec.state)
+    }
+
+    /// Whether strangers may still open connections: there are so many names.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.names < 20
     }
 
     /// The message of the link that is there.

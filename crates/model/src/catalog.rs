@@ -164,6 +164,31 @@ pub fn findings() -> Vec<(&'static str, Config)> {
     ]
 }
 
+/// Random walks: every kind of disturbance at once, and many of them.
+#[must_use]
+pub fn walks() -> Vec<Config> {
+    use Layout::{Alone, Replicas, Rivals};
+    let groups = [Group::ALL, &[Group::Rare]].concat();
+    let walk =
+        |name, layout| Config { failures: all_failures(), impatient: true, ..config(name, layout, u8::MAX, &groups) };
+    vec![
+        walk("walks of one process", Alone),
+        walk("walks of two replicas", Replicas),
+        walk("walks of two rivals", Rivals),
+        Config { begin: Begin::Unrequested, ..walk("walks from a link whose request is late", Alone) },
+        Config { begin: Begin::Settled, ..walk("walks from a link that works", Alone) },
+        Config { etag: false, ..walk("walks at a vault that ignores the etag", Alone) },
+    ]
+}
+
+/// All of them.
+#[must_use]
+pub fn all() -> Vec<Config> {
+    let rules = twins().into_iter().chain(bugs()).map(|twin| twin.config);
+    let findings = findings().into_iter().map(|(_, config)| config);
+    [main(), deep(), words(), walks()].concat().into_iter().chain(findings).chain(rules).collect()
+}
+
 /// Every class of failure, at every call.
 #[must_use]
 pub fn words() -> Vec<Config> {

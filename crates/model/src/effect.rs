@@ -6,6 +6,7 @@ use signalr_private_link_core::marker::Verdict;
 use signalr_private_link_core::{ArmError, Failure, Outcome};
 
 use crate::act::Act;
+use crate::rare;
 use crate::space::{Rule, Space};
 use crate::state::{
     DecidedBy, Endpoint, FENCE, FOREIGN, Flight, OUTSIDER, Object, Opener, Pec, Process, Provision, Spl, Status,
@@ -23,7 +24,7 @@ impl World {
         }
     }
 
-    fn edit(&mut self, place: u8, change: impl FnOnce(&mut Object)) {
+    pub(crate) fn edit(&mut self, place: u8, change: impl FnOnce(&mut Object)) {
         if let Some(mut object) = self.object(place).copied() {
             change(&mut object);
             self.replace(place, Some(object), None);
@@ -37,7 +38,7 @@ impl World {
         });
     }
 
-    fn open(&mut self, text: Text, subscription: Subscription, opener: Opener) {
+    pub(crate) fn open(&mut self, text: Text, subscription: Subscription, opener: Opener) {
         self.names += 1;
         let endpoint = Endpoint { name: self.names, subscription };
         let state = ConnectionState::Pending;
@@ -51,7 +52,7 @@ impl World {
         }
     }
 
-    fn pec(&mut self, name: u8) -> Option<&mut Pec> {
+    pub(crate) fn pec(&mut self, name: u8) -> Option<&mut Pec> {
         self.vault.iter_mut().find(|pec| pec.name == name)
     }
 }
@@ -383,6 +384,7 @@ fn vault(world: &mut World, act: Act, space: &Space) -> bool {
         }
         Act::Policy(policies) => world.policies = policies,
         Act::Replica => world.replica = true,
+        Act::Rare(what) => return rare::happens(world, what),
         _ => return false,
     }
     true

@@ -206,7 +206,7 @@ impl World {
         let stranger = self.vault.iter().any(|pec| {
             let Text::Record { verdict: Verdict::Approved, nonce, uid, .. } = pec.text else { return false };
             // The owner approved our own late request by hand as well, and SignalR said so: documented.
-            let confirmed = self.ghost.confirmed & bit(nonce) != 0;
+            let confirmed = self.ghost.confirmed & self.ghost.owner_approved & bit(nonce) != 0;
             let ours = pec.opener == Opener::Stranger && pec.decided == DecidedBy::Operator;
             ours && pec.state == ConnectionState::Approved && !confirmed && !self.is_forced(uid)
         });

@@ -13,11 +13,14 @@
 //! | [`memory`] | the shipped memory, and its digest |
 //! | [`pass`], [`write`](mod@write) | a pass of the operator, cut into steps |
 //! | [`act`], [`effect`] | what can happen, and what comes of it |
+//! | [`rare`] | what happens on random walks only |
 //! | [`time`](mod@time) | deadlines, and when two worlds are one |
 //! | [`judge`] | the invariants, judged by the truth |
 //! | [`rest`] | liveness: the disturbances stop, and all comes to rest |
 //! | [`space`], [`catalog`] | who takes part, which disturbances; the explorations and the twins |
 //! | [`explore`](mod@explore) | breadth first, on all processors |
+//! | [`walk`] | at random, longer and with all disturbances at once |
+//! | [`replay`], [`shrink`] | what happened once more, from its text; and the same with less |
 //! | [`story`], [`table`] | what is printed |
 //!
 //! # Why an explorer of its own
@@ -50,11 +53,15 @@ pub mod explore;
 pub mod judge;
 pub mod memory;
 pub mod pass;
+pub mod rare;
+pub mod replay;
 pub mod rest;
+pub mod shrink;
 pub mod space;
 pub mod state;
 pub mod story;
 pub mod table;
 pub mod time;
+pub mod walk;
 pub mod wire;
 pub mod write;

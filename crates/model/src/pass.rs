@@ -13,6 +13,7 @@ use signalr_private_link_core::observed::{LateWrite, Memory, Observed, Permissio
 use signalr_private_link_core::{ArmError, Failure, Next, plan};
 
 use crate::memory::{Known, moment};
+use crate::rare::Inexact;
 use crate::space::{Rule, Space};
 use crate::state::{FENCE, Held, LIMITS, Pec, Policies, Provision, SECONDS, Spl, Text, World};
 use crate::wire;
@@ -223,6 +224,7 @@ impl Space {
                     held.observed.connections = Reading::Failed(ArmError::of(Failure::Transient(None)));
                     return;
                 }
+                let is_shown = failed.is_none();
                 held.observed.connections = match failed {
                     Some(error) => Reading::Failed(error),
                     None => Reading::Known(Arc::new(self.vault_as_read(world, at, held))),
@@ -232,7 +234,11 @@ impl Space {
                 world.knows(at, |learned, now| {
                     learned.learn_connections(desired, &LIMITS, links, vault, (now, now), clock);
                 });
-                self.note_lists(world, at);
+                // Beside no link that is Succeeded the operator compares nothing.
+                let is_compared = held.link.flatten().is_some_and(|link| link.provision == Provision::Succeeded);
+                if is_shown && is_compared {
+                    self.note_lists(world, at);
+                }
             }
             Read::Replicas => {
                 let replicas = usize::from(world.replica && !self.is_off(Rule::M5Replicas));
@@ -337,13 +343,22 @@ impl Space {
 /// The objects' names.
 pub const NAMES: [&str; 2] = ["kv-pe", "kv-pe-2"];
 
+impl Text {
+    /// The uid and the nonce whose marker this carries, or which it is a record about.
+    pub(crate) fn bears(&self) -> Option<(u8, u8)> {
+        match *self {
+            Self::Message { uid, nonce, .. }
+            | Self::Record { uid, nonce, .. }
+            | Self::Inexact { uid, nonce, how: Inexact::Words, .. } => Some((uid, nonce)),
+            Self::Inexact { .. } | Self::ByHand => None,
+        }
+    }
+}
+
 /// Whether a connection carries the marker of this creation, or a record about it.
 #[must_use]
 pub fn bears(pec: &Pec, owner: u8, creation: u8) -> bool {
-    match pec.text {
-        Text::Message { uid, nonce, .. } | Text::Record { uid, nonce, .. } => (uid, nonce) == (owner, creation),
-        Text::ByHand => false,
-    }
+    pec.text.bears() == Some((owner, creation))
 }
 
 fn fault_number(failure: Failure) -> u32 {

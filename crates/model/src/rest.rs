@@ -71,7 +71,11 @@ impl Resting<'_> {
         Err(Violation { name: "L", what: "it does not come to rest" })
     }
 
+    /// Whether it does; after a violation nothing does, so that the story ends there.
     fn happens(&mut self, act: Act) -> bool {
+        if self.world.broken.is_some() {
+            return false;
+        }
         let Some(after) = self.space.after(&self.world, act) else { return false };
         self.world = after;
         self.acts.push(act);

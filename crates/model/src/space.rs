@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use signalr_private_link_core::action::ActionKind;
+use signalr_private_link_core::azure::ConnectionState;
 use signalr_private_link_core::resource_id::InvalidId;
 use signalr_private_link_core::{Failure, Reason};
 
-use crate::state::{Flight, Ghost, Object, Policies, Process, Status, Violation, Worker, World, Write};
+use crate::state::{Flight, Ghost, Object, Policies, Process, Provision, Spl, Status, Violation, Worker, World, Write};
 use crate::wire::Wire;
 
 /// A rule that is switched off, around the shipped functions: they are handed what they would see if it held, or a look
@@ -94,10 +95,12 @@ pub enum Group {
     Swap,
     Policy,
     Replica,
+    /// What only random walks have ([`rare`](crate::rare)).
+    Rare,
 }
 
 impl Group {
-    /// All of them, but the ones that only a twin needs.
+    /// All of them, but the ones that only random walks have.
     pub const ALL: &[Self] = &[
         Self::Reads,
         Self::False404,
@@ -147,6 +150,8 @@ pub enum Begin {
     Created,
     /// The same, with approval by hand.
     Manual,
+    /// Azure has created the link, and SignalR has not sent its request to the vault yet.
+    Unrequested,
     /// The link works, and all is at rest.
     Settled,
     /// The same; then the object was deleted, and the second replica's DELETE of the link is on its way, its answer lost.
@@ -188,7 +193,7 @@ pub struct Config {
 #[derive(Debug, Default)]
 pub struct Reached {
     reasons: AtomicU64,
-    actions: AtomicU64,
+    actions: [AtomicU64; 6],
     refusals: AtomicU64,
     exceptions: AtomicU64,
     overtaken: AtomicU64,
@@ -203,8 +208,10 @@ impl Reached {
 
     /// An action was begun; `done` when it was carried out.
     pub fn action(&self, kind: ActionKind, done: bool) {
-        let set = if done { &self.actions } else { &self.refusals };
-        set.fetch_or(1 << (kind as u64), Ordering::Relaxed);
+        match self.actions.get(kind as usize).filter(|_| done) {
+            Some(count) => count.fetch_add(1, Ordering::Relaxed),
+            None => self.refusals.fetch_or(1 << (kind as u64), Ordering::Relaxed),
+        };
     }
 
     /// A copy was approved that was alone in both lists.
@@ -235,10 +242,16 @@ impl Reached {
         self.reasons.load(Ordering::Relaxed)
     }
 
-    /// The actions that were carried out, and those that were stopped by the last look, as bits.
+    /// How often an action was carried out.
     #[must_use]
-    pub fn actions(&self) -> (u64, u64) {
-        (self.actions.load(Ordering::Relaxed), self.refusals.load(Ordering::Relaxed))
+    pub fn count(&self, kind: ActionKind) -> u64 {
+        self.actions.get(kind as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// The actions that were stopped by the last look, as bits.
+    #[must_use]
+    pub fn refusals(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
     }
 }
 
@@ -368,10 +381,31 @@ impl Space {
         };
         match self.config.begin {
             Begin::Created | Begin::Manual => world,
+            Begin::Unrequested => unrequested(world),
             Begin::Settled => self.at_rest(&world),
             Begin::LateDelete => self.with_late_delete(self.at_rest(&world)),
         }
     }
+}
+
+fn unrequested(mut world: World) -> World {
+    let [object, _] = &mut world.objects;
+    if let Some(object) = object {
+        object.finalizer = true;
+        world.nonces = 1;
+        world.link = Some(Spl {
+            uid: object.uid,
+            nonce: world.nonces,
+            tag: object.recreate,
+            provision: Provision::Succeeded,
+            connection: ConnectionState::Pending,
+            created: world.now,
+            listed: true,
+            requested: false,
+            put_by: 0,
+        });
+    }
+    world
 }
 
 impl World {

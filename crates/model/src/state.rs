@@ -10,6 +10,7 @@ use signalr_private_link_core::observed::{Observed, Read};
 use signalr_private_link_core::{Limits, Plan};
 
 use crate::memory::Known;
+use crate::rare::Inexact;
 
 /// A moment: how many times the least wait has passed since the beginning.
 pub type Tick = u16;
@@ -58,6 +59,8 @@ pub struct Spl {
 pub enum Subscription {
     Microsoft,
     Elsewhere,
+    /// The vault does not show the endpoint.
+    Unknown,
 }
 
 /// A private endpoint.
@@ -93,6 +96,17 @@ pub enum Text {
         uid: u8,
         /// For which creation.
         nonce: u8,
+    },
+    /// A link's message, but not quite.
+    Inexact {
+        /// The marker's uid.
+        uid: u8,
+        /// The marker's nonce.
+        nonce: u8,
+        /// The marker's tag.
+        tag: u8,
+        /// In which way.
+        how: Inexact,
     },
     /// Words of the vault's owner.
     ByHand,
@@ -202,6 +216,8 @@ pub enum Policies {
     Revoke,
     /// One that permits, with `onUnconfirmed: Hold`.
     Hold,
+    /// The one that permits, of a later generation.
+    Later,
 }
 
 /// A write that was sent to Azure.

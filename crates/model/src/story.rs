@@ -6,11 +6,12 @@ use signalr_private_link_core::observed::Read;
 
 use crate::act::Act;
 use crate::explore::Trace;
+use crate::rare::Rare;
 use crate::space::{Layout, Space};
 use crate::state::{Opener, Provision, Text, World, Write};
 
 impl Space {
-    /// The story of these steps, one sentence each, and where it ends.
+    /// The story of these steps, one sentence each, where it ends, and the command that plays it again.
     #[must_use]
     pub fn story(&self, trace: &Trace) -> Vec<String> {
         let mut world = self.begin();
@@ -29,6 +30,7 @@ impl Space {
             world = after;
         }
         lines.push(format!("{}: {}.", trace.violation.name, trace.violation.what));
+        lines.push(self.command(trace));
         lines
     }
 
@@ -105,6 +107,14 @@ impl Space {
             Act::Swap(name) => format!("{} gets another endpoint.", capitalised(&connection(before, name))),
             Act::Policy(policies) => format!("An administrator changes the policies: {policies:?}."),
             Act::Replica => "The SignalR gets a replica.".to_owned(),
+            Act::Rare(Rare::Copy(how)) => {
+                format!("A stranger opens a request with nearly the link's message ({how:?}).")
+            }
+            Act::Rare(Rare::HideEndpoint(name)) => {
+                format!("The vault shows no endpoint of {} any more.", connection(before, name))
+            }
+            Act::Rare(Rare::ReplicaGoes) => "The replica is removed.".to_owned(),
+            Act::Rare(Rare::Backdate) => "Somebody forges the times of the approval in status.".to_owned(),
         }
     }
 

@@ -7,6 +7,7 @@ use signalr_private_link_core::action::ActionKind;
 
 use crate::explore::Found;
 use crate::space::Space;
+use crate::walk::Walked;
 
 const ACTIONS: [ActionKind; 6] = [
     ActionKind::AddFinalizer,
@@ -32,10 +33,10 @@ pub struct Reached {
 impl Reached {
     /// Adds what a run reached.
     pub fn add(&mut self, space: &Space) {
-        let (done, stopped) = space.reached.actions();
+        let done = ACTIONS.into_iter().filter(|kind| space.reached.count(*kind) > 0);
+        self.done |= done.fold(0, |bits, kind| bits | 1 << (kind as u64));
+        self.stopped |= space.reached.refusals();
         self.reasons |= space.reached.reasons();
-        self.done |= done;
-        self.stopped |= stopped;
     }
 
     /// The reasons that were not reached.
@@ -84,6 +85,27 @@ pub fn count(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// The line of so many walks.
+#[must_use]
+pub fn walks(space: &Space, walked: &Walked) -> String {
+    let done = |kind| count(space.reached.count(kind));
+    let [exceptions, ..] = space.reached.counts();
+    format!(
+        "{}: {} walks of {} acts, {} violations, {:.0} s; {} links put and {} deleted, {} objects deleted, {} approvals, \
+         of which {exceptions} of a copy that was alone in both lists, {} taken back",
+        space.config.name,
+        count(walked.walks),
+        count(walked.acts),
+        u8::from(walked.violation.is_some()),
+        walked.took.as_secs_f64(),
+        done(ActionKind::PutLink),
+        done(ActionKind::DeleteLink),
+        done(ActionKind::RemoveFinalizer),
+        done(ActionKind::Approve),
+        done(ActionKind::Revoke),
+    )
 }
 
 /// The line of one run.

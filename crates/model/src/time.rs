@@ -203,11 +203,7 @@ fn hash_held(h: &mut DefaultHasher, waits: &Waits, world: &World, held: &Held) {
     (held.next, held.policies, held.single.is_some()).hash(h);
     if let Some(plan) = &held.plan {
         for pec in held.vault.iter().flatten() {
-            let bears = match pec.text {
-                Text::Message { uid, nonce, .. } | Text::Record { uid, nonce, .. } => Some((uid, nonce)),
-                Text::ByHand => None,
-            };
-            (pec.name, bears).hash(h);
+            (pec.name, pec.text.bears()).hash(h);
         }
         return hash_plan(h, waits, world.link.as_ref(), plan);
     }

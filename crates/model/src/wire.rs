@@ -10,12 +10,15 @@ use signalr_private_link_core::desired::{
     AdoptionPolicy, ApprovalFacts, ApprovalMode, Approver, DeletionPolicy, Desired, ManagementPolicy, ObjectIdentity,
     Remembered,
 };
-use signalr_private_link_core::marker::{ApprovalRecord, Marker, NO_TAG, NONCE_LENGTH, Nonce, endpoint_hash, tag};
+use signalr_private_link_core::marker::{
+    ApprovalRecord, Marker, NO_ENDPOINT, NO_TAG, NONCE_LENGTH, Nonce, endpoint_hash, tag,
+};
 use signalr_private_link_core::observed::Permissions;
 use signalr_private_link_core::policy::{OnUnconfirmed, Policy};
 use signalr_private_link_core::report::{ConnectionFacts, Fact, Ready, Report, Truth};
 use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, InvalidId, LinkId, SignalRId, VaultId};
 
+use crate::rare::Inexact;
 use crate::state::{
     Endpoint, LIMITS, Object, Pec, Policies, Provision, SECONDS, Spl, Status, Subscription, Text, Tick,
 };
@@ -167,6 +170,7 @@ impl Wire {
         Some(match endpoint.subscription {
             Subscription::Microsoft => microsoft,
             Subscription::Elsewhere => elsewhere,
+            Subscription::Unknown => return None,
         })
     }
 
@@ -298,11 +302,19 @@ impl Wire {
                 at: time(at),
                 verdict,
                 object: "contoso/kv-pe".into(),
-                endpoint_hash: self.endpoint_id(endpoint).map(endpoint_hash).unwrap_or_default(),
+                endpoint_hash: self.endpoint_id(endpoint).map_or_else(|| NO_ENDPOINT.to_owned(), endpoint_hash),
                 uid: uid(owner),
                 nonce: nonce(creation),
             }
             .to_description(),
+            Text::Inexact { uid, nonce, tag, how } => {
+                let marker = marker(uid, nonce, tag);
+                match how {
+                    Inexact::Blank => format!("{} ", marker.message(WORDS)),
+                    Inexact::Capitals => marker.message(WORDS).to_uppercase(),
+                    Inexact::Words => marker.message("approve me"),
+                }
+            }
             Text::ByHand => "by hand".to_owned(),
         }
     }
@@ -335,6 +347,7 @@ impl Wire {
         let policies = match policies {
             Policies::Absent => vec![],
             Policies::Revoke => vec![self.policy.clone()],
+            Policies::Later => vec![Policy { generation: 3, ..self.policy.clone() }],
             Policies::Hold => {
                 vec![Policy { on_unconfirmed: OnUnconfirmed::Hold, generation: 2, ..self.policy.clone() }]
             }

@@ -11,7 +11,7 @@ use signalr_private_link_model::catalog::{self, Twin};
 use signalr_private_link_model::explore::explore;
 use signalr_private_link_model::space::{Config, Space};
 use signalr_private_link_model::state::World;
-use signalr_private_link_model::table;
+use signalr_private_link_model::{replay, table};
 
 /// Each exploration takes all processors.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -22,8 +22,7 @@ fn finds_nothing(config: Config, reached: &mut table::Reached) -> usize {
     let found = explore(&space);
     println!("{}", table::line(&space, &found));
     if let Some(trace) = &found.violation {
-        let story = space.story(trace).join("\n  ");
-        panic!("{}:\n  {story}\nas a test: {:?}", space.config.name, trace.acts);
+        panic!("{}:\n  {}", space.config.name, space.story(trace).join("\n  "));
     }
     reached.add(&space);
     found.states
@@ -56,6 +55,11 @@ fn finds_its_violation(twin: Twin) {
     println!("without {rule:?}, in {} steps:", trace.acts.len());
     space.story(&trace).iter().for_each(|line| println!("  {line}"));
     assert!(breaks.contains(&trace.violation.name), "{rule:?} breaks {:?}", trace.violation);
+    // The same from its text.
+    let text = replay::text(&space.config, &trace);
+    let (config, acts) = replay::read(&text).unwrap();
+    let again = Space::new(config).unwrap().replay(&acts, replay::is_written).unwrap_err();
+    assert_eq!((again.violation.name, again.acts.len()), (trace.violation.name, trace.acts.len()), "{text}");
 }
 
 #[test]

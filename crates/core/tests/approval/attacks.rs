@@ -126,7 +126,7 @@ fn t1_what_is_forbidden_just_before_the_write_is_not_written() {
     for forbid in attacks {
         let mut world = listed();
         passes(&mut world, 2);
-        world.decide(|_| {});
+        world.decide();
         forbid(&mut world);
         assert_eq!(world.carry_out(Fate::Well, |_| {}), None);
         assert_eq!(world.approvals, 0);
@@ -486,7 +486,7 @@ fn t5_what_changes_before_the_last_look_is_not_written() {
     for swap in attacks {
         let mut world = listed();
         passes(&mut world, 2);
-        world.decide(|_| {});
+        world.decide();
         swap(&mut world);
         assert_eq!(world.carry_out(Fate::Well, |_| {}), None);
         assert_eq!(world.approvals, 0);
@@ -508,7 +508,7 @@ fn t5_what_changes_between_the_last_look_and_the_write_is_stopped_by_the_etag() 
     for swap in attacks {
         let mut world = listed();
         passes(&mut world, 2);
-        world.decide(|_| {});
+        world.decide();
         world.carry_out(Fate::Well, swap);
         assert_eq!(world.approvals, 0);
         safe(&world);
@@ -651,7 +651,7 @@ fn m7_a_forced_end_tries_once_and_raises_the_alarm() {
     let mut world = exception();
     world.object().force_finalize = true;
     world.object().deleting = true;
-    world.decide(|_| {});
+    world.decide();
     assert_eq!(world.carry_out(Fate::NotApplied, |_| {}), Some("revoke"));
     assert_eq!(world.pass(), Some("remove_finalizer"));
     assert!(world.alarmed);
@@ -684,7 +684,7 @@ fn m7_a_new_incarnation_takes_back_what_was_approved_for_the_last_one() {
 fn m7_a_late_confirmation_stops_the_revocation() {
     let mut world = approved();
     world.advance(4000);
-    world.decide(|_| {});
+    world.decide();
     world.azure();
     assert_eq!(world.carry_out(Fate::Well, |_| {}), None, "SignalR confirmed between decision and write");
     world.quiesce();
@@ -697,7 +697,7 @@ fn the_operator_can_be_lost_at_any_point_of_an_approval() {
     for fate in [Fate::AnswerLost, Fate::NotApplied, Fate::CrashBefore, Fate::CrashAfter] {
         let mut world = listed();
         passes(&mut world, 2);
-        world.decide(|_| {});
+        world.decide();
         world.carry_out(fate, |_| {});
         ours_is_approved(&mut world);
         assert_eq!((world.approvals, world.revocations), (1, 0), "{fate:?}");

@@ -88,7 +88,7 @@ proptest! {
             world.vault[0].wire.state = state;
         }
         for _ in 0..4 {
-            world.decide(|_| {});
+            world.decide();
             let Some((decision, observed)) = world.waiting_approval() else {
                 world.carry_out(crate::model::Fate::Well, |_| {});
                 world.advance(31);
@@ -117,6 +117,6 @@ proptest! {
 fn the_honest_world_is_approved() {
     let mut world = listed();
     passes(&mut world, 2);
-    world.decide(|_| {});
+    world.decide();
     assert!(world.waiting_approval().is_some());
 }

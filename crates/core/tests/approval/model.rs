@@ -69,9 +69,6 @@ pub struct Entry {
     approved_endpoint: Option<EndpointId>,
 }
 
-/// Whether worlds keep their story.
-const TELL: bool = option_env!("SEED").is_some();
-
 /// One rule of the approval, to be switched off in a twin: its input reads as if it held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
@@ -165,18 +162,13 @@ pub struct World {
     pub exceptions: u64,
     pub approvals: u64,
     pub revocations: u64,
-    pub passes: u64,
     revoked: BTreeSet<u64>,
     /// Revoked nonces that only the vault can remember, since the status was wiped.
     wiped: BTreeSet<u64>,
     /// Nonces under which SignalR has ever said Approved.
     confirmed: BTreeSet<u64>,
     pub owner_approved_ours: bool,
-    /// What happened, in the order it did.
-    pub story: Vec<String>,
     process: Process,
-    /// How many processes there were.
-    restarts: u64,
     counter: u64,
 }
 
@@ -255,22 +247,12 @@ impl World {
             exceptions: 0,
             approvals: 0,
             revocations: 0,
-            passes: 0,
             revoked: BTreeSet::new(),
             wiped: BTreeSet::new(),
             confirmed: BTreeSet::new(),
             owner_approved_ours: false,
-            story: vec![],
             process: Process::default(),
-            restarts: 0,
             counter: 0,
-        }
-    }
-
-    pub fn tell(&mut self, line: impl FnOnce(&Self) -> String) {
-        if TELL {
-            let line = format!("{} {}", self.now, line(self));
-            self.story.push(line);
         }
     }
 
@@ -404,19 +386,17 @@ impl World {
 
     pub fn restart(&mut self) {
         self.process = Process::default();
-        self.restarts += 1;
     }
 
     /// One whole pass.
     pub fn pass(&mut self) -> Option<&'static str> {
-        self.decide(|_| {});
+        self.decide();
         self.carry_out(Fate::Well, |_| {})
     }
 
-    /// Reads and decides; `between` may change the world before each read.
-    pub fn decide(&mut self, mut between: impl FnMut(&mut Self)) {
+    /// Reads and decides.
+    pub fn decide(&mut self) {
         let Some(object) = &self.object else { return };
-        self.passes += 1;
         if object.deleting {
             let moment = self.moment();
             self.process.learned.see_deletion(moment);
@@ -433,11 +413,6 @@ impl World {
                 }
                 Next::Read(read) => read,
             };
-            let process = self.restarts;
-            between(self);
-            if self.restarts != process {
-                return;
-            }
             match read {
                 Read::Operation => observed.operation = Reading::Failed(ArmError::of(Failure::Transient(None))),
                 Read::Links => {
@@ -555,18 +530,6 @@ impl World {
             return None;
         }
         let label = action.label();
-        self.tell(|w| {
-            let all: Vec<String> = w
-                .vault
-                .iter()
-                .map(|e| format!("{:?} {:?} {:?} {}", e.opener, e.wire.state, e.decided_by, e.wire.description))
-                .collect();
-            format!(
-                "{label} {fate:?}; link {:?} {}; vault {all:#?}",
-                w.link.as_ref().map(|l| l.connection),
-                w.link_message()
-            )
-        });
         let applied = match &action {
             Action::AddFinalizer | Action::RemoveFinalizer { .. } => self.kubernetes(&desired, &action, &plan),
             Action::PutLink { .. } => self.put(&desired, fate),

@@ -60,7 +60,7 @@ fn m4_the_link_is_still_the_same_just_before_the_write() {
         until_succeeded(world);
         world.copy();
         passes(world, 2);
-        world.decide(|_| {});
+        world.decide();
         world.remove_link();
         world.carry_out(Fate::Well, |_| {});
     });
@@ -106,7 +106,7 @@ fn m6_object_and_policy_still_ask_and_permit() {
         until_succeeded(world);
         list(world);
         passes(world, 2);
-        world.decide(|_| {});
+        world.decide();
         world.policies.clear();
         world.carry_out(Fate::Well, |_| {});
     });

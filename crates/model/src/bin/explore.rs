@@ -1,12 +1,17 @@
-//! `make explore`: the deeper explorations, and with names as arguments only those. Ends with 1 on a violation.
+//! `make explore`: the deeper explorations and many random walks, and with names as arguments only those. Ends with 1 on a
+//! violation.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use signalr_private_link_core::resource_id::InvalidId;
 use signalr_private_link_model::explore::explore;
-use signalr_private_link_model::space::Space;
+use signalr_private_link_model::space::{Config, Space};
+use signalr_private_link_model::walk::{walk, wanted};
 use signalr_private_link_model::{catalog, table};
+
+/// In each configuration, unless `WALKS` says another number.
+const WALKS: u64 = 50_000;
 
 fn run() -> Result<bool, InvalidId> {
     let mut out = std::io::stdout();
@@ -14,19 +19,27 @@ fn run() -> Result<bool, InvalidId> {
         // Nobody listens any more: the result is what counts.
         let _ = writeln!(out, "{line}");
     };
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let names: Vec<String> = std::env::args().skip(1).collect();
     let (mut reached, mut well) = (table::Reached::default(), true);
-    for config in catalog::main().into_iter().chain(catalog::words()).chain(catalog::deep()) {
-        if !wanted.is_empty() && !wanted.iter().any(|name| name == config.name) {
-            continue;
-        }
+    let is_named = |config: &Config| names.is_empty() || names.iter().any(|name| name == config.name);
+    let explorations = [catalog::main(), catalog::words(), catalog::deep()].concat();
+    for config in explorations.into_iter().filter(is_named) {
         let space = Space::new(config)?;
         let found = explore(&space);
         say(&table::line(&space, &found));
         if let Some(trace) = &found.violation {
             well = false;
             space.story(trace).iter().for_each(|line| say(&format!("  {line}")));
-            say(&format!("  as a test: {:?}", trace.acts));
+        }
+        reached.add(&space);
+    }
+    for config in catalog::walks().into_iter().filter(is_named) {
+        let space = Space::new(config)?;
+        let walked = walk(&space, wanted().unwrap_or(WALKS));
+        say(&table::walks(&space, &walked));
+        if let Some(trace) = &walked.violation {
+            well = false;
+            space.story(trace).iter().for_each(|line| say(&format!("  {line}")));
         }
         reached.add(&space);
     }
