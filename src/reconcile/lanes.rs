@@ -128,8 +128,17 @@ impl Lanes {
         }
     }
 
-    /// The object neither waits nor writes any more.
-    pub fn leave(&self, signalr: &str, object: &ObjectKey) {
+    /// An object is gone: it neither waits nor writes any more. A pass that was under way then may have queued it
+    /// since, so each lane is looked at.
+    pub fn forget(&self, object: &ObjectKey) {
+        let signalrs = self.signalrs.lock();
+        let holding = signalrs.iter().filter(|(_, lane)| lane.queue.contains(object));
+        let holding: Vec<String> = holding.map(|(signalr, _)| signalr.clone()).collect();
+        drop(signalrs);
+        holding.iter().for_each(|signalr| self.leave(signalr, object));
+    }
+
+    fn leave(&self, signalr: &str, object: &ObjectKey) {
         self.change(signalr, |lane| lane.remove(object));
     }
 
@@ -298,7 +307,8 @@ mod tests {
         lanes.occupy("s", &key("a"));
         lanes.queue("s", &key("b"));
         lanes.queue("s", &key("c"));
-        lanes.leave("s", &key("a"));
+        lanes.queue("another", &key("a"));
+        lanes.forget(&key("a"));
         assert_eq!(woken.recv().await, Some(key("b")));
         lanes.yield_turn("s", &key("b"));
         assert_eq!(woken.recv().await, Some(key("c")));

@@ -63,8 +63,7 @@ impl ObjectMemory {
         let is_another = self.uid != uid;
         if is_another {
             let inherited = object.finalizers().iter().any(|f| f == FINALIZER);
-            let lane = self.lane.take();
-            *self = Self { uid, lane, learned: Learned::new(inherited, now), ..Self::default() };
+            *self = Self { uid, learned: Learned::new(inherited, now), ..Self::default() };
         }
         let (reason, since) = told_before(object).unzip();
         self.show(reason, since, metrics);
@@ -173,12 +172,15 @@ impl Memories {
         self.objects.lock().entry(key.clone()).or_default().clone()
     }
 
-    /// Forgets an object that is gone, unless another one of its name has come since. Returns what was remembered.
-    pub(super) fn forget(&self, key: &ObjectKey, uid: Option<&str>) -> Option<Arc<Locked<ObjectMemory>>> {
+    /// Forgets an object that is gone, unless another one of its name has come since.
+    pub(super) fn forget(&self, key: &ObjectKey, uid: Option<&str>) -> bool {
         let mut objects = self.objects.lock();
         let is_another = |memory: &ObjectMemory| uid.is_some_and(|uid| !memory.uid.is_empty() && memory.uid != uid);
-        let known = objects.get(key).is_some_and(|memory| !is_another(&memory.lock()));
-        if known { objects.remove(key) } else { None }
+        let is_gone = objects.get(key).is_none_or(|memory| !is_another(&memory.lock()));
+        if is_gone {
+            objects.remove(key);
+        }
+        is_gone
     }
 
     /// Notes a PUT or DELETE of a link whose outcome is not known. That is remembered for the link

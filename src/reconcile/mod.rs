@@ -109,9 +109,8 @@ impl Context {
     /// Forgets an object that is gone, of this uid or of any. If it is not gone, its waits only
     /// become longer.
     pub fn forget(&self, key: &ObjectKey, uid: Option<&str>) {
-        let memory = self.memories.forget(key, uid);
-        if let Some(lane) = memory.and_then(|memory| memory.lock().lane.take()) {
-            self.lanes.leave(&lane, key);
+        if self.memories.forget(key, uid) {
+            self.lanes.forget(key);
         }
     }
 }
@@ -211,11 +210,10 @@ impl Subject<'_> {
     /// Remembers that the object was read.
     fn see(&self) {
         let Self { context, key, memory, object } = *self;
-        let mut memory = memory.lock();
-        let is_another = memory.see(object, context.memories.moment(), &context.metrics);
+        let is_another = memory.lock().see(object, context.memories.moment(), &context.metrics);
         // One of its name may have been about to write.
-        if is_another && let Some(lane) = memory.lane.take() {
-            context.lanes.leave(&lane, key);
+        if is_another {
+            context.lanes.forget(key);
         }
     }
 
