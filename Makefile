@@ -7,11 +7,13 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/signalr-private-link-operator
 # One source, the Rust types; a copy where kustomize and helm each look for it.
 DEFINITIONS := crds deploy/common/crds charts/signalr-private-link-operator/files/crds
 CARGO_DENY_VERSION := 0.20.2
+CARGO_MUTANTS_VERSION := 27.1.0
 IMAGE := signalr-private-link-operator:$(shell sed -n '/^\[workspace\.package\]/,/^$$/s/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 IMAGE_ROOT := target/image/root
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+CARGO_MUTANTS := $(CACHE)/cargo-mutants-$(CARGO_MUTANTS_VERSION)/bin/cargo-mutants
 
-.PHONY: help demo install-local test explore image image-root bench az generate check fmt clippy deny advisories workflows gitops generated tools prerequisites
+.PHONY: help demo install-local test explore mutants image image-root bench az generate check fmt clippy deny advisories workflows gitops generated tools prerequisites
 
 help: ## Lists the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +55,9 @@ image: ## Builds the image with docker, podman or buildah; IMAGE=REGISTRY/NAME:T
 
 explore: ## Explores the model deeper than the tests do, and goes many random walks (minutes, much memory)
 	cargo run --locked --release -p signalr-private-link-model --bin explore
+
+mutants: $(CARGO_MUTANTS) ## Changes the decision in small ways, each of which a test has to notice (an hour or more)
+	$(CARGO_MUTANTS) mutants --package signalr-private-link-core --output target
 
 bench: prerequisites ## Measures (release build); LINKS=10000 PARENTS=1000 NAMESPACES=10, TABLES="one fleet"
 	@tools/build.sh >/dev/null
@@ -98,3 +103,6 @@ workflows: ## Checks the workflows of .github with actionlint (built once, cache
 
 $(CARGO_DENY):
 	cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
+
+$(CARGO_MUTANTS):
+	cargo install cargo-mutants --locked --version $(CARGO_MUTANTS_VERSION) --root $(CACHE)/cargo-mutants-$(CARGO_MUTANTS_VERSION)

@@ -18,7 +18,8 @@ pub enum Level {
 }
 
 /// The classes of failure that decisions distinguish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Failure {
     /// 429; how long ARM asks to wait. 429 may also mean "busy".
     Throttled(Option<Duration>),
@@ -125,24 +126,7 @@ impl Failure {
     /// A short word for metrics: a closed set.
     #[must_use]
     pub fn label(self) -> &'static str {
-        match self {
-            Self::Throttled(_) => "throttled",
-            Self::CredentialUnavailable => "credential_unavailable",
-            Self::Unauthorized => "unauthorized",
-            Self::Forbidden => "forbidden",
-            Self::Denied => "denied",
-            Self::NotFound(_) => "not_found",
-            Self::UnsupportedVersion => "unsupported_version",
-            Self::Busy(_) => "busy",
-            Self::Invalid => "invalid",
-            Self::PolicyDenied => "policy_denied",
-            Self::Locked => "locked",
-            Self::SubscriptionDisabled => "subscription_disabled",
-            Self::NotRegistered => "not_registered",
-            Self::QuotaExceeded => "quota_exceeded",
-            Self::Transient(_) => "transient",
-            Self::Unexpected => "unexpected",
-        }
+        self.into()
     }
 }
 
@@ -252,5 +236,13 @@ mod tests {
         for (status, code, class) in table {
             assert_eq!(Failure::classify(*status, code, None), *class, "{status} {code}");
         }
+    }
+
+    /// Metrics have them as values of a label: a duration must not become part of one.
+    #[test]
+    fn the_label_of_a_class_is_one_word() {
+        assert_eq!(Failure::QuotaExceeded.label(), "quota_exceeded");
+        assert_eq!(Failure::NotFound(Level::Parent).label(), Failure::NotFound(Level::Resource).label());
+        assert_eq!(Failure::Throttled(Some(Duration::from_secs(7))).label(), "throttled");
     }
 }

@@ -105,3 +105,49 @@ impl Limits {
         within.mul_f64(self.pace).max(Duration::from_secs(60)).min(within)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::duration;
+
+    /// `docs/reasons.md`, `docs/troubleshooting.md` and `docs/reliability.md` tell them to people.
+    #[test]
+    fn the_limits_in_real_time_are_those_that_are_documented() {
+        let real = Limits::REAL;
+        for (limit, told) in [
+            (real.second_look, "30s"),
+            (real.connection_missing, "15m"),
+            (real.fence, "90s"),
+            (real.quarantine, "25s"),
+            (real.failed_rest, "5m"),
+            (real.operation, "30m"),
+            (real.ready_grace, "15m"),
+            (real.follow, "5m"),
+            (real.absence, "1m"),
+            (real.right_grace, "10m"),
+        ] {
+            assert_eq!(duration(limit), told);
+        }
+    }
+
+    #[test]
+    fn a_simulator_s_pace_scales_them_and_lengthens_none() {
+        assert_eq!(Limits::paced(1.0), Limits::REAL);
+        assert_eq!(Limits::paced(2.0), Limits::REAL);
+        let quick = Limits::paced(0.1);
+        assert_eq!((quick.pace, quick.second_look, quick.fence_read), (0.1, secs(3), Duration::from_millis(600)));
+    }
+
+    #[test]
+    fn a_paced_approval_has_a_minute_to_be_confirmed_or_all_that_its_policy_gives() {
+        assert_eq!(Limits::REAL.confirm_within(secs(3600)), secs(3600));
+        assert_eq!(Limits::paced(0.1).confirm_within(secs(3600)), secs(360));
+        assert_eq!(Limits::paced(0.001).confirm_within(secs(3600)), secs(60));
+        assert_eq!(Limits::paced(0.001).confirm_within(secs(50)), secs(50));
+    }
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+}

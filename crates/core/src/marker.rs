@@ -232,6 +232,11 @@ mod tests {
             format!("{good}]"),
             good.replace(":000000]", "]"),
             good.replace(":000000]", ":00000g]"),
+            good.replace(":000000]", ":00000]"),
+            good.replace(":000000]", ":0000000]"),
+            good.replace("hhhh", "hhh"),
+            good.replace("hhhh", "hhh1"),
+            good.replace("hhhh", "hhhH"),
             good.replace(":000000]", ":000000:1]"),
             good.replace(" [k8s", "[k8s"),
             good.replace(UID, "uid"),
@@ -259,6 +264,52 @@ mod tests {
         let back = ApprovalRecord::parse(&long.to_description()).unwrap();
         assert_eq!((back.at, back.endpoint_hash), (record.at, record.endpoint_hash));
         assert_eq!(ApprovalRecord::parse("You are approved!"), None);
+    }
+
+    /// Whatever else stands on a connection is somebody else's text.
+    #[test]
+    fn only_a_well_formed_record_counts() {
+        let good = format!("2026-11-23T18:00:00Z revoked for contoso/kv-pe 0123abcd [k8s:{UID}:{}]", "j".repeat(16));
+        assert_eq!(ApprovalRecord::parse(&good).unwrap().to_description(), good);
+        for bad in [
+            good.replace("2026-11-23T18:00:00Z", "yesterday"),
+            good.replace("revoked", "refused"),
+            good.replace("0123abcd", "0123abc"),
+            good.replace("0123abcd", "0123abcde"),
+            good.replace(UID, "uid"),
+            good.replace("jjjj", "jjj"),
+            good.replace(" [k8s", "[k8s"),
+            format!("{good}!"),
+        ] {
+            assert_eq!(ApprovalRecord::parse(&bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_record_is_of_one_request_of_one_object() {
+        let record = ApprovalRecord {
+            at: Timestamp::UNIX_EPOCH,
+            verdict: Verdict::Approved,
+            object: "contoso/kv-pe".into(),
+            endpoint_hash: NO_ENDPOINT.into(),
+            uid: UID.into(),
+            nonce: marker().nonce,
+        };
+        assert!(record.is_of(&marker()));
+        assert!(!record.is_of(&Marker { nonce: Nonce::from_random([8; 16]), ..marker() }));
+        assert!(!record.is_of(&Marker { uid: UID.replace('0', "1"), ..marker() }));
+    }
+
+    #[test]
+    fn a_nonce_has_five_bits_of_each_byte() {
+        let bytes = [0, 1, 2, 25, 26, 31, 32, 33, 63, 64, 127, 128, 224, 254, 255, 7];
+        assert_eq!(Nonce::from_random(bytes).0, "abcz27ab7a7aa67h");
+    }
+
+    /// As `sha256sum` has it, so that a person can compare.
+    #[test]
+    fn a_tag_is_the_beginning_of_the_hash_of_the_annotation() {
+        assert_eq!((tag(None).as_str(), tag(Some("abc")).as_str()), ("000000", "ba7816"));
     }
 
     #[test]

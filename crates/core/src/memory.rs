@@ -261,7 +261,7 @@ impl Learned {
             limits: *limits,
             deleting_for: since(self.deleting_since),
             fence_waived: self.fence_waived,
-            quarantine: limits.quarantine.checked_sub(now).filter(|left| self.inherited && !left.is_zero()),
+            quarantine: Limits::left(limits.quarantine, now).filter(|_| self.inherited),
             deleted_for: since(self.deleted_at),
             accepted_for: since(self.accepted_at),
             sighting: self.repeated.clone(),

@@ -79,6 +79,25 @@ mod tests {
         assert_eq!(safe(&"x".repeat(MAX_BYTES)), "x".repeat(MAX_BYTES));
         assert_eq!(safe_report(&"é".repeat(5000)).len(), MAX_REPORT_BYTES - 1);
         assert_eq!(safe(&"x".repeat(100)), "x".repeat(100));
+        assert_eq!(safe_report(&"x".repeat(2048)), "x".repeat(2048), "as docs/security.md has it");
+    }
+
+    #[test]
+    fn a_sentence_ends_once() {
+        for (text, expected) in
+            [("gone", "gone."), (" gone \n", "gone."), ("Gone.", "Gone."), ("Gone?", "Gone?"), ("", ""), (" ", "")]
+        {
+            assert_eq!(sentence(text), expected, "{text:?}");
+        }
+    }
+
+    /// Parentheses are legal in the name of a resource group.
+    #[test]
+    fn a_command_can_be_pasted_whatever_the_resource_group_is_called() {
+        assert_eq!(shell("/subscriptions/1"), "/subscriptions/1");
+        for id in ["/a(b", "/a)b"] {
+            assert_eq!(shell(id), format!("'{id}'"));
+        }
     }
 
     #[test]

@@ -316,7 +316,64 @@ mod tests {
         let signalr = SignalRId::parse(SIGNALR).unwrap();
         let link = LinkId::new(&signalr, "kv-pe").unwrap();
         assert_eq!(link.signalr(), signalr);
+        assert_eq!((link.name(), link.signalr().name()), ("kv-pe", "contoso-signalr"));
         assert_eq!(link.path(), format!("{SIGNALR}/sharedPrivateLinkResources/kv-pe"));
+    }
+
+    #[test]
+    fn a_connection_knows_its_vault() {
+        let vault = SIGNALR.replace("SignalRService/signalR", "KeyVault/vaults");
+        let connection = ConnectionId::parse(&format!("{vault}/privateEndpointConnections/ours")).unwrap();
+        assert_eq!((connection.name(), connection.vault().name()), ("ours", "contoso-signalr"));
+        assert_eq!(connection.vault().path(), vault);
+    }
+
+    #[test]
+    fn a_subscription_is_a_guid() {
+        let good = "0d9c1f6e-4a52-4a0e-9a3f-1c2b3a4d5e6F";
+        assert!(is_guid(good));
+        for bad in [
+            good.replace("0d9c", "0d9"),
+            good.replace("0d9c", "0d9g"),
+            good.replace("-9a3f-", "-9a3-f"),
+            format!("{good}-0"),
+            format!("{good}0"),
+            good.replace('-', ""),
+        ] {
+            assert!(!is_guid(&bad), "{bad}");
+        }
+    }
+
+    /// Microsoft's rules for the names of resource groups; of a resource's name only what keeps a path a path.
+    #[test]
+    fn names_are_what_azure_takes_as_names() {
+        let (group, name) = ("g".repeat(90), "n".repeat(260));
+        for good in ["a", "a.b", "-_.()x", "()", &group] {
+            assert!(is_resource_group(good), "{good}");
+        }
+        for bad in ["", "a.", "a b", "a/b", "a%2f", "\u{456}", &format!("{group}g")] {
+            assert!(!is_resource_group(bad), "{bad}");
+        }
+        for good in ["a", "a.b", "kv-pe", "..a", &name] {
+            assert!(is_resource_name(good), "{good}");
+        }
+        for bad in ["", ".", "..", "-_", "a(b)", "a/b", "a%2f", "\u{456}", &format!("{name}n")] {
+            assert!(!is_resource_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_refusal_of_an_id_says_which_part_is_wrong() {
+        for (id, why) in [
+            (SIGNALR.replace("subscriptions", "subs"), "\"subs\" stands where \"subscriptions\" belongs"),
+            ("/subscriptions".to_owned(), "a subscription's GUID is missing"),
+            (SIGNALR.replace("contoso-signalr", "a b"), "\"a b\" is not a name of signalR"),
+            (SIGNALR.replace("/contoso-signalr", ""), "a name of signalR is missing"),
+            (SIGNALR.replace("/signalR/contoso-signalr", ""), "\"signalR\" is missing"),
+        ] {
+            let refusal = SignalRId::parse(&id).unwrap_err();
+            assert_eq!(refusal.why, why);
+        }
     }
 
     #[test]

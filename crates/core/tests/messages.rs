@@ -222,6 +222,15 @@ fn situations() -> Vec<(&'static str, Scenario)> {
             with(deleting(absent().automatic()), |s| s.desired.deletion = DeletionPolicy::Detach),
         ),
         ("deleted, no right", deleting(Scenario::new().signalr_fails(Failure::Forbidden))),
+        ("deleted, a lock", deleting(Scenario::new().signalr_fails(Failure::Locked))),
+        (
+            "deleted, no such subscription",
+            deleting(Scenario::new().signalr_fails(Failure::NotFound(Level::Subscription))),
+        ),
+        ("deleted, subscription disabled", deleting(Scenario::new().signalr_fails(Failure::SubscriptionDisabled))),
+        ("deleted, another API version", deleting(Scenario::new().signalr_fails(Failure::UnsupportedVersion))),
+        ("deleted, token refused", deleting(Scenario::new().signalr_fails(Failure::Unauthorized))),
+        ("deleted, anything else", deleting(Scenario::new().signalr_fails(Failure::Invalid))),
         ("deleted, transient", deleting(Scenario::new().signalr_fails(Failure::Transient(None)))),
         (
             "deleted, transient for half an hour",
@@ -230,6 +239,7 @@ fn situations() -> Vec<(&'static str, Scenario)> {
             }),
         ),
         ("deleted, the vault may not be read", deleting(Scenario::new().automatic().vault_fails(Failure::Forbidden))),
+        ("deleted, the vault is not read", deleting(Scenario::new().automatic().vault_fails(Failure::Transient(None)))),
     ]
 }
 

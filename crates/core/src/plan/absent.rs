@@ -124,13 +124,13 @@ pub(super) fn unless_told(d: &Desired, o: &Observed, plan: Plan) -> Plan {
     if told { Plan { report: None, ..plan } } else { plan }
 }
 
-/// The oldest of the other objects that claim this link, if it is older than this one
+/// The oldest of the objects that claim this link, if it is older than this one
 /// (creation time, then uid).
 fn elder<'a>(d: &Desired, rivals: &'a [Rival]) -> Option<&'a Rival> {
     let age = |o: &ObjectIdentity| (o.created, o.uid.clone());
     rivals
         .iter()
-        .filter(|rival| rival.manages && rival.object.uid != d.object.uid)
+        .filter(|rival| rival.manages)
         .min_by_key(|rival| age(&rival.object))
         .filter(|rival| age(&rival.object) < age(&d.object))
 }

@@ -82,8 +82,8 @@ fn look(case: &OwnLink<'_>, vault: &Connections) -> Seen {
         approval.approved_by = Some(Approver::Operator);
         approval.approved_at = Some(record.at);
         // Both cannot be SignalR's; which one is, SignalR's own word does not tell.
-        let others = vault.connections.iter().filter(|c| c.id != connection.id);
-        copied = others.filter(|c| approval::is_bearer(c, &record.uid, &record.nonce)).count() > 0;
+        let mut others = vault.connections.iter().filter(|c| c.id != connection.id);
+        copied = others.any(|c| approval::is_bearer(c, &record.uid, &record.nonce));
     }
     approval.approved_by.get_or_insert(Approver::External);
     approval.approved_at.get_or_insert(now);

@@ -19,24 +19,25 @@ pub fn conclude(desired: &Desired, limits: &Limits, plan: Plan, outcome: &Outcom
     let Some(action) = plan.action.clone() else {
         return plan;
     };
+    if let Action::Decide(decision) = &action
+        && decision.verdict == Verdict::Revoked
+        && let Outcome::NotApplied(error) | Outcome::Unknown(error) = outcome
+    {
+        return not_taken_back(desired, limits, plan, &decision.because, error);
+    }
     match outcome {
         Outcome::Applied(link) => match link {
-            Some(link) => Plan { report: plan.report.map(|r| r.with_link(link)), ..plan },
+            Some(link) => plan.map_report(|report| report.with_link(link)),
             None => plan,
         },
         // Nothing was written; the next pass decides on what is there now.
-        Outcome::Changed(_) => Plan { report: None, again: Again::AsReason, alarm: None, ..plan },
-        Outcome::NotApplied(error) | Outcome::Unknown(error) if is_revocation(&action) => {
-            not_taken_back(desired, limits, plan, action, error)
-        }
-        Outcome::Unknown(error) if desired.deleting && matches!(action, Action::DeleteLink { .. }) => {
+        Outcome::Changed(_) => Plan::step(action, Again::AsReason),
+        Outcome::NotApplied(error) | Outcome::Unknown(error)
+            if desired.deleting && matches!(action, Action::DeleteLink { .. }) =>
+        {
             let said = deletion::blocked(desired, error, says_blocked(&plan));
-            Plan {
-                report: said.report.map(|report| with_facts(plan.report, report)),
-                again: said.again,
-                alarm: None,
-                ..plan
-            }
+            let report = said.report.map(|report| with_facts(plan.report, report));
+            Plan { action: Some(action), report, again: said.again, alarm: None }
         }
         Outcome::Unknown(error) => {
             let message = format!(
@@ -50,7 +51,6 @@ pub fn conclude(desired: &Desired, limits: &Limits, plan: Plan, outcome: &Outcom
         }
         Outcome::NotApplied(error) => {
             let said = match &action {
-                Action::DeleteLink { .. } if desired.deleting => deletion::blocked(desired, error, says_blocked(&plan)),
                 Action::RemoveFinalizer { .. } => deletion::blocked(desired, error, says_blocked(&plan)),
                 Action::PutLink { beside: Some(other), .. } if matches!(error.failure, Failure::Busy(_)) => {
                     Plan::say(held_up(desired, limits, other, error))
@@ -101,21 +101,13 @@ fn says_blocked(plan: &Plan) -> bool {
     plan.report.as_ref().is_some_and(|report| report.reason == Reason::DeletionBlocked)
 }
 
-fn is_revocation(action: &Action) -> bool {
-    matches!(action, Action::Decide(decision) if decision.verdict == Verdict::Revoked)
-}
-
 /// An approval that must not stand still does: that stays the news, and is tried again soon.
-fn not_taken_back(desired: &Desired, limits: &Limits, plan: Plan, action: Action, error: &ArmError) -> Plan {
+fn not_taken_back(desired: &Desired, limits: &Limits, plan: Plan, why: &str, error: &ArmError) -> Plan {
     let words = sentence(&error.to_string());
-    let why = match &action {
-        Action::Decide(decision) => decision.because.clone(),
-        _ => String::new(),
-    };
     if plan.report.as_ref().is_some_and(|report| report.reason == Reason::Approved) {
         // An approval of an earlier incarnation: the link that is there now works all the same.
         let alarm = format!("{why} Taking the approval back did not succeed; the operator will retry. {words}");
-        return Plan { action: Some(action), again: Again::After(limits.second_look), ..plan }.with_alarm(alarm);
+        return plan.again(Again::After(limits.second_look)).with_alarm(alarm);
     }
     let again = match Again::failed(error.failure) {
         Again::AsReason => Again::After(limits.second_look),
@@ -135,7 +127,7 @@ fn not_taken_back(desired: &Desired, limits: &Limits, plan: Plan, action: Action
         );
         Report::new(Reason::ApprovalUnconfirmed, &message)
     };
-    Plan { action: Some(action), report: Some(with_facts(plan.report, said)), again, alarm: None }
+    Plan { action: plan.action, report: Some(with_facts(plan.report, said)), again, alarm: None }
 }
 
 /// The report of a failure keeps the facts that were read before the effect was tried; an effect

@@ -85,7 +85,7 @@ impl Plan {
         Self { action: Some(action), report: Some(report), again: Again::AsReason, alarm: None }
     }
 
-    /// A step on the Kubernetes side, after which the pass begins anew.
+    /// Does something of which there is nothing to say: the next pass begins anew.
     fn step(action: Action, again: Again) -> Self {
         Self { action: Some(action), report: None, again, alarm: None }
     }

@@ -28,7 +28,7 @@ pub fn endpoint(name: &str) -> EndpointId {
     .unwrap()
 }
 
-fn connection(name: &str, message: &str) -> Connection {
+pub fn connection(name: &str, message: &str) -> Connection {
     Connection {
         id: ConnectionId::parse(&format!("{VAULT}/privateEndpointConnections/{name}")).unwrap(),
         endpoint: Some(endpoint(name)),
@@ -51,7 +51,7 @@ pub fn error(failure: Failure) -> ArmError {
     }
 }
 
-fn marker() -> Marker {
+pub fn marker() -> Marker {
     Marker { uid: UID.into(), nonce: Nonce::from_random([7; 16]), tag: tag(None) }
 }
 
