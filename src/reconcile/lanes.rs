@@ -23,7 +23,7 @@ const REST: Duration = Duration::from_secs(5);
 const LEAST_REST: Duration = Duration::from_millis(500);
 /// An operation that nobody reports as ended does not hold the lane longer than this: the links
 /// themselves tell whether the SignalR is busy.
-const LONGEST: Duration = Duration::from_secs(120);
+pub(super) const LONGEST: Duration = Duration::from_secs(120);
 /// How long a SignalR rests after it refused a change, or was found busy by whoever was next: it grows.
 const REST_AFTER_REFUSAL: Range = Range::seconds(10, 120);
 

@@ -249,12 +249,15 @@ impl Pass<'_> {
             },
             None => (false, None),
         };
-        let look = Look::planned(plan.again, plan.report.as_ref(), changed || acts, desired, context.limits.pace);
-        let is_queued = plan.report.is_some_and(|said| said.reason == Reason::WaitingForSignalR);
-        if is_queued {
+        let is_queued = plan.report.as_ref().is_some_and(|said| said.reason == Reason::WaitingForSignalR);
+        let look = if is_queued {
             self.queue();
-        }
-        End { outcome, look: if is_queued { look.at_the_latest() } else { look }, told, is_queued }
+            // It is woken; at the latest when a lane is held no longer by an operation that nobody reports as ended.
+            Look::After(lanes::LONGEST)
+        } else {
+            Look::planned(plan.again, plan.report.as_ref(), changed || acts, desired, context.limits.pace)
+        };
+        End { outcome, look, told, is_queued }
     }
 
     /// Observes until the plan has all it needs.

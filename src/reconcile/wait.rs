@@ -101,16 +101,6 @@ impl Look {
     }
 }
 
-impl Look {
-    /// The same for an object that is woken when there is something to do: its longest wait.
-    pub(super) fn at_the_latest(self) -> Self {
-        match self {
-            Self::Growing { range, least, .. } => Self::After(range.to.max(least)),
-            look => look,
-        }
-    }
-}
-
 fn scaled(range: Range, pace: f64) -> Range {
     Range { from: range.from.mul_f64(pace), to: range.to.mul_f64(pace) }
 }
