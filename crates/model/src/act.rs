@@ -4,9 +4,11 @@ use signalr_private_link_core::Failure;
 use signalr_private_link_core::azure::ConnectionState;
 use signalr_private_link_core::observed::Read;
 
+use crate::finalizers::Finalizer;
+use crate::page::Cut;
 use crate::rare::{self, Rare};
 use crate::space::{Group, Rule, Space};
-use crate::state::{Opener, Policies, Provision, Text, World};
+use crate::state::{Opener, Policies, Provision, Spl, Text, World};
 
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,6 +25,9 @@ pub enum Act {
     ReplicaRequests,
     WatchDelivers(u8),
     Advance,
+    Page(u8, Cut),
+    Starts(u8),
+    ForeignFinalizerGoes,
     ReadFails(u8, Failure),
     Refuse(u8, Failure),
     LoseAnswer(u8),
@@ -53,12 +58,20 @@ pub enum Act {
     Policy(Policies),
     Replica,
     Rare(Rare),
+    TimesOut,
+    Ends(u8),
+    ForeignFinalizer,
+    /// The same, of the second tenant's object or link.
+    Second(&'static Act),
 }
 
 impl Act {
     /// Whether it is a disturbance, of which there are so many.
     #[must_use]
     pub fn is_disturbance(&self) -> bool {
+        if let Self::Second(act) = self {
+            return act.is_disturbance();
+        }
         !matches!(
             self,
             Self::Step(_)
@@ -72,6 +85,9 @@ impl Act {
                 | Self::ReplicaRequests
                 | Self::WatchDelivers(_)
                 | Self::Advance
+                | Self::Page(..)
+                | Self::Starts(_)
+                | Self::ForeignFinalizerGoes
         )
     }
 }
@@ -96,9 +112,10 @@ impl Space {
     pub fn acts(&self, world: &World) -> Vec<Act> {
         let mut acts = Vec::with_capacity(48);
         for at in 0..self.workers() {
-            if world.workers.get(usize::from(at)).is_some_and(|worker| !worker.sent) {
+            if !self.is_down(world, at) && world.workers.get(usize::from(at)).is_some_and(|worker| !worker.sent) {
                 acts.push(Act::Step(at));
             }
+            acts.extend(self.cuts(world, at).iter().map(|cut| Act::Page(at, *cut)));
             if self.is_off(Rule::R3) {
                 acts.push(Act::WatchDelivers(at));
             }
@@ -106,7 +123,16 @@ impl Space {
         for (at, flight) in (0u8..).zip(&world.flights) {
             acts.push(if flight.awaited { Act::Answer(at) } else { Act::Land(at) });
         }
+        for (at, process) in (0u8..).zip(&world.processes) {
+            if process.is_down {
+                acts.push(Act::Starts(at));
+            }
+        }
+        if world.objects.iter().flatten().any(|object| object.deleting && object.finalizers.has(Finalizer::Foreign)) {
+            acts.push(Act::ForeignFinalizerGoes);
+        }
         self.azure_goes_on(world, &mut acts);
+        goes_on_beside(world, &mut acts);
         if !world.flights.iter().any(|flight| flight.awaited) {
             acts.push(Act::Advance);
         }
@@ -114,12 +140,20 @@ impl Space {
             self.calls_fail(world, &mut acts);
             self.azure_misbehaves(world, &mut acts);
             self.people(world, &mut acts);
+            if self.has(Group::Neighbour) {
+                second_tenant(world, &mut acts);
+            }
             self.vault_side(world, &mut acts);
             if self.has(Group::Rare) {
                 rare::acts(world, &mut acts);
             }
         }
         acts
+    }
+
+    fn is_down(&self, world: &World, worker: u8) -> bool {
+        let (process, _) = self.place(worker);
+        world.processes.get(usize::from(process)).is_some_and(|process| process.is_down)
     }
 
     fn azure_goes_on(&self, world: &World, acts: &mut Vec<Act>) {
@@ -171,6 +205,10 @@ impl Space {
             if knows && self.has(Group::Crashes) {
                 acts.push(Act::Crash(at));
             }
+            let waits = world.flights.iter().any(|flight| flight.awaited && flight.process == at);
+            if knows && !waits && self.has(Group::Restarts) {
+                acts.push(Act::Ends(at));
+            }
         }
     }
 
@@ -189,6 +227,10 @@ impl Space {
                 }
                 if self.has(Group::LaggingList) && link.listed {
                     acts.push(Act::ListLags);
+                }
+                let waits = (link.provision, link.connection) == (Provision::Succeeded, ConnectionState::Pending);
+                if self.has(Group::TimesOut) && waits {
+                    acts.push(Act::TimesOut);
                 }
             }
             None if self.has(Group::ForeignLink) && !world.signalr_gone => acts.push(Act::ForeignLink),
@@ -217,7 +259,12 @@ impl Space {
             (Group::Detach, !object.detach, Act::Detach),
             (Group::Recreate, true, Act::Recreate),
             (Group::Force, object.deleting && !object.force, Act::Force),
-            (Group::Strip, object.finalizer, Act::Strip),
+            (Group::Strip, object.has_finalizer(), Act::Strip),
+            (
+                Group::ForeignFinalizer,
+                !object.deleting && !object.finalizers.has(Finalizer::Foreign),
+                Act::ForeignFinalizer,
+            ),
             (Group::Wipe, object.status != crate::state::Status::default(), Act::Wipe),
             (Group::Wipe, true, Act::Forge),
         ];
@@ -232,6 +279,9 @@ impl Space {
                 let may = [(Approved, false), (Rejected, false), (Rejected, true)];
                 let other = may.into_iter().filter(|(state, _)| *state != pec.state);
                 acts.extend(other.map(|(state, by_hand)| Act::Decide(pec.name, state, by_hand)));
+            }
+            if self.has(Group::OwnerWords) && pec.state != ConnectionState::Approved {
+                acts.push(Act::Decide(pec.name, ConnectionState::Approved, true));
             }
             if self.has(Group::Remove) {
                 acts.push(Act::Remove(pec.name));
@@ -261,11 +311,53 @@ impl Space {
     }
 }
 
+/// Azure at work for the second tenant.
+fn goes_on_beside(world: &World, acts: &mut Vec<Act>) {
+    let Some(link) = world.beside else { return };
+    let is = |provision| link.provision == provision;
+    let may = [
+        (is(Provision::Creating), &Act::OperationEnds),
+        (is(Provision::Deleting), &Act::DeletionEnds),
+        (!link.requested && (is(Provision::Creating) || is(Provision::Succeeded)), &Act::Request),
+        (
+            is(Provision::Succeeded) && link.requested && world.state_of(world.beside) != link.connection,
+            &Act::Propagate,
+        ),
+    ];
+    acts.extend(may.into_iter().filter(|(can, _)| *can).map(|(_, act)| Act::Second(act)));
+}
+
+/// The second tenant comes once the first one's link is there, and edits what is theirs.
+fn second_tenant(world: &World, acts: &mut Vec<Act>) {
+    let Some(object) = world.object(1) else {
+        if world.nonces > 0 {
+            acts.push(Act::Second(&Act::Create));
+        }
+        return;
+    };
+    let may = [
+        (true, &Act::ToggleMode),
+        (true, &Act::ToggleObserve),
+        (!object.detach, &Act::Detach),
+        (true, &Act::Recreate),
+        (object.deleting && !object.force, &Act::Force),
+        (object.has_finalizer(), &Act::Strip),
+        (true, &Act::Forge),
+        (world.beside.is_some(), &Act::DeletedOutside),
+        (world.beside.is_some() && world.names < 20, &Act::Copy),
+    ];
+    acts.extend(may.into_iter().filter(|(can, _)| *can).map(|(_, act)| Act::Second(act)));
+}
+
 impl World {
     /// The state of the link's own request; Disconnected where that is gone.
     #[must_use]
     pub fn own_state(&self) -> ConnectionState {
-        let own = self.link.map(|link| Opener::Link(link.nonce));
+        self.state_of(self.link)
+    }
+
+    fn state_of(&self, link: Option<Spl>) -> ConnectionState {
+        let own = link.map(|link| Opener::Link(link.nonce));
         let own = self.vault.iter().find(|pec| Some(pec.opener) == own);
         own.map_or(ConnectionState::Disconnected, |pec| pec.state)
     }

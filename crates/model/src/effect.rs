@@ -6,14 +6,26 @@ use signalr_private_link_core::marker::Verdict;
 use signalr_private_link_core::{ArmError, Failure, Outcome};
 
 use crate::act::Act;
-use crate::rare;
-use crate::space::{Rule, Space};
-use crate::state::{
-    DecidedBy, Endpoint, FENCE, FOREIGN, Flight, OUTSIDER, Object, Opener, Pec, Process, Provision, Spl, Status,
-    Subscription, Text, World, Write,
-};
+use crate::outside::outside;
+use crate::page::Cut;
+use crate::space::{Layout, Space};
+use crate::state::{DecidedBy, FENCE, OUTSIDER, Object, Opener, Pec, Provision, Spl, Text, World};
+use crate::work::{Flight, Write};
 
 impl World {
+    /// For the second tenant its own link is the one that steps are about.
+    pub(crate) fn exchange_links(&mut self) {
+        std::mem::swap(&mut self.link, &mut self.beside);
+        for process in &mut self.processes {
+            std::mem::swap(&mut process.unknown, &mut process.unknown_beside);
+        }
+    }
+
+    /// A SignalR takes one change at a time.
+    fn is_busy_beside(&self) -> bool {
+        self.beside.is_some_and(|link| link.is_running())
+    }
+
     /// Another version of the object; passes that others have begun on the earlier one find it changed.
     pub fn replace(&mut self, place: u8, object: Option<Object>, by: Option<u8>) {
         if let Some(slot) = self.objects.get_mut(usize::from(place)) {
@@ -21,34 +33,6 @@ impl World {
         }
         for (at, worker) in (0u8..).zip(&mut self.workers) {
             worker.stale |= worker.place == place && worker.held.is_some() && Some(at) != by;
-        }
-    }
-
-    pub(crate) fn edit(&mut self, place: u8, change: impl FnOnce(&mut Object)) {
-        if let Some(mut object) = self.object(place).copied() {
-            change(&mut object);
-            self.replace(place, Some(object), None);
-        }
-    }
-
-    fn edit_spec(&mut self, change: impl FnOnce(&mut Object)) {
-        self.edit(0, |object| {
-            change(object);
-            object.generation += 1;
-        });
-    }
-
-    pub(crate) fn open(&mut self, text: Text, subscription: Subscription, opener: Opener) {
-        self.names += 1;
-        let endpoint = Endpoint { name: self.names, subscription };
-        let state = ConnectionState::Pending;
-        self.vault.push(Pec { name: self.names, endpoint, state, text, opener, decided: DecidedBy::Nobody });
-    }
-
-    /// The link goes, and its endpoint with it.
-    fn remove_link(&mut self) {
-        if let Some(link) = self.link.take() {
-            self.vault.retain(|pec| pec.opener != Opener::Link(link.nonce));
         }
     }
 
@@ -63,25 +47,64 @@ impl Space {
     pub fn after(&self, before: &World, act: Act) -> Option<World> {
         let mut world = before.clone();
         world.budget -= u8::from(act.is_disturbance());
-        let happened = match act {
-            Act::Step(at) => self.step(&mut world, at),
-            Act::Answer(at) => self.flown(&mut world, at, |space, world, flight| {
+        let place = self.concerns(before, act);
+        let other = place == 1 && self.config.layout == Layout::Tenants;
+        if other {
+            world.exchange_links();
+        }
+        let happened = self.happens(&mut world, act, place);
+        if other {
+            world.exchange_links();
+        }
+        happened.then_some(world)
+    }
+
+    /// Whose object, and link, it is about.
+    fn concerns(&self, world: &World, act: Act) -> u8 {
+        match act {
+            Act::Step(at) | Act::Page(at, _) | Act::ReadFails(at, _) => self.place(at).1,
+            Act::Answer(at) | Act::Land(at) | Act::Refuse(at, _) | Act::LoseAnswer(at) => {
+                world.flights.get(usize::from(at)).map_or(0, |flight| self.place(flight.worker).1)
+            }
+            Act::Delete(place) => place,
+            Act::Second(_) => 1,
+            _ => 0,
+        }
+    }
+
+    fn happens(&self, world: &mut World, act: Act, place: u8) -> bool {
+        match act {
+            Act::Second(act) => self.happens(world, *act, place),
+            Act::Step(at) => self.step(world, at),
+            Act::Page(at, cut) => {
+                self.read(world, at, None, cut);
+                true
+            }
+            Act::Answer(at) => self.flown(world, at, |space, world, flight| {
                 let outcome = space.land(world, flight);
                 space.answered(world, flight, &outcome);
             }),
-            Act::Land(at) => self.flown(&mut world, at, |space, world, flight| {
+            Act::Land(at) => self.flown(world, at, |space, world, flight| {
                 space.land(world, flight);
             }),
-            Act::Refuse(at, failure) => self.flown(&mut world, at, |space, world, flight| {
+            Act::Refuse(at, failure) => self.flown(world, at, |space, world, flight| {
                 space.answered(world, flight, &Outcome::NotApplied(ArmError::of(failure)));
             }),
-            Act::LoseAnswer(at) => self.lose_answer(&mut world, at),
+            Act::LoseAnswer(at) => self.lose_answer(world, at),
             Act::ReadFails(at, failure) => {
-                self.read(&mut world, at, Some(failure));
+                self.read(world, at, Some(failure), Cut::Later);
                 true
             }
             Act::Crash(process) => {
-                crash(&mut world, process);
+                crash(world, process);
+                true
+            }
+            Act::Ends(process) => {
+                end_process(world, process);
+                true
+            }
+            Act::Starts(process) => {
+                start_process(world, process);
                 true
             }
             Act::WatchDelivers(at) => {
@@ -94,10 +117,9 @@ impl Space {
                     _ => false,
                 }
             }
-            Act::Advance => self.advance(&mut world),
-            _ => outside(&mut world, act, self),
-        };
-        happened.then_some(world)
+            Act::Advance => self.advance(world),
+            _ => outside(world, act, place, self),
+        }
     }
 
     fn step(&self, world: &mut World, at: u8) -> bool {
@@ -109,7 +131,10 @@ impl Space {
                 return may && self.begin_pass(world, at);
             }
             None => return self.begin_pass(world, at),
-            Some(true) => self.read(world, at, None),
+            Some(true) if worker.held.as_ref().is_some_and(|held| self.begins_list(held)) => {
+                self.read_first_page(world, at)
+            }
+            Some(true) => self.read(world, at, None, Cut::Later),
             Some(false) => self.act(world, at),
         }
         true
@@ -157,10 +182,9 @@ impl Space {
             put_by: flight.process,
         };
         let put = match world.link {
+            _ if world.is_busy_beside() => return Outcome::NotApplied(ArmError::of(Failure::Busy(None))),
             None => fresh,
-            Some(link) if matches!(link.provision, Provision::Creating | Provision::Deleting) => {
-                return Outcome::NotApplied(ArmError::of(Failure::Busy(None)));
-            }
+            Some(link) if link.is_running() => return Outcome::NotApplied(ArmError::of(Failure::Busy(None))),
             Some(link) if replaces && (link.uid, link.nonce) == (flight.uid, nonce) => {
                 Spl { provision: Provision::Creating, put_by: flight.process, ..link }
             }
@@ -185,7 +209,7 @@ impl Space {
 
     fn land_delete(&self, world: &mut World, flight: &Flight, nonce: u8, owner: u8) -> Outcome {
         let Some(mut link) = world.link.filter(|_| !world.signalr_gone) else { return Outcome::Applied(None) };
-        if matches!(link.provision, Provision::Creating | Provision::Deleting) {
+        if link.is_running() || world.is_busy_beside() {
             return Outcome::NotApplied(ArmError::of(Failure::Busy(None)));
         }
         if (link.uid, link.nonce) != (owner, nonce) {
@@ -226,7 +250,11 @@ impl Space {
 
 /// A process ends and is started anew. What it had sent may still land.
 fn crash(world: &mut World, process: u8) {
-    let now = world.now;
+    end_process(world, process);
+    start_process(world, process);
+}
+
+fn end_process(world: &mut World, process: u8) {
     for worker in world.workers.iter_mut().filter(|worker| worker.process == process) {
         (worker.known, worker.uid, worker.held) = (None, 0, None);
         (worker.sent, worker.stale) = (false, false);
@@ -236,158 +264,16 @@ fn crash(world: &mut World, process: u8) {
         flight.awaited = false;
     }
     if let Some(process) = world.processes.get_mut(usize::from(process)) {
-        *process = Process { started: now, unknown: None, occupant: None };
+        (process.is_down, process.occupant) = (true, None);
+        (process.unknown, process.unknown_beside) = (None, None);
     }
 }
 
-/// What Azure, people and strangers do.
-fn outside(world: &mut World, act: Act, space: &Space) -> bool {
-    match act {
-        Act::Delete(place) => delete(world, place),
-        Act::ToggleMode => world.edit_spec(|object| object.automatic = !object.automatic),
-        Act::ToggleObserve => world.edit_spec(|object| object.observe = !object.observe),
-        Act::Detach => world.edit_spec(|object| object.detach = true),
-        Act::Recreate => world.edit(0, |object| object.recreate += 1),
-        Act::Force => {
-            world.edit(0, |object| object.force = true);
-            if let Some(uid) = world.object(0).map(|object| object.uid) {
-                world.force(uid);
-            }
-        }
-        Act::Create => {
-            world.uids += 1;
-            let object = space.object(world.uids, world.now);
-            world.replace(0, Some(object), None);
-        }
-        Act::Strip => strip(world),
-        Act::Wipe => {
-            world.edit(0, |object| object.status = Status::default());
-            world.ghost.wiped |= world.ghost.revoked;
-        }
-        Act::Forge => {
-            let named = world.vault.last().map(|pec| (pec.name, pec.endpoint, ConnectionState::Approved));
-            world.edit(0, |object| {
-                let before = object.status;
-                object.status =
-                    Status { ready: Some(true), connection: named, by_operator: Some(false), revoked: None, ..before };
-            });
-            world.ghost.wiped |= world.ghost.revoked;
-        }
-        _ => return azure(world, act, space) || vault(world, act, space),
+fn start_process(world: &mut World, process: u8) {
+    let now = world.now;
+    if let Some(process) = world.processes.get_mut(usize::from(process)) {
+        (process.is_down, process.started) = (false, now);
     }
-    true
-}
-
-fn delete(world: &mut World, place: u8) {
-    let Some(object) = world.object(place).copied() else { return };
-    if object.finalizer {
-        world.replace(place, Some(Object { deleting: true, ..object }), None);
-    } else {
-        world.replace(place, None, None);
-        world.judge_gone(object.uid);
-    }
-}
-
-fn strip(world: &mut World) {
-    let Some(object) = world.object(0).copied() else { return };
-    world.force(object.uid);
-    let left = Object { finalizer: false, ..object };
-    world.replace(0, Some(left).filter(|object| !object.deleting), None);
-}
-
-fn azure(world: &mut World, act: Act, space: &Space) -> bool {
-    if act == Act::SignalRComes {
-        world.signalr_gone = false;
-        return true;
-    }
-    if act == Act::ForeignLink {
-        world.link = Some(Spl {
-            uid: FOREIGN,
-            nonce: 30,
-            tag: 0,
-            provision: Provision::Succeeded,
-            connection: ConnectionState::Pending,
-            created: world.now,
-            listed: true,
-            requested: false,
-            put_by: OUTSIDER,
-        });
-        return true;
-    }
-    if act == Act::SignalRGoes {
-        world.remove_link();
-        world.signalr_gone = true;
-        return true;
-    }
-    let (own, message) = (world.own_state(), world.message());
-    let Some(link) = &mut world.link else { return false };
-    match act {
-        Act::OperationEnds => link.provision = Provision::Succeeded,
-        Act::OperationFails => link.provision = Provision::Failed,
-        Act::DeletionFails => link.provision = Provision::Succeeded,
-        Act::ListCatchesUp => link.listed = true,
-        Act::ListLags => link.listed = false,
-        Act::DeletionEnds | Act::DeletedOutside => world.remove_link(),
-        Act::Propagate => {
-            link.connection = own;
-            if own == ConnectionState::Approved {
-                world.ghost.confirmed |= 1 << (link.nonce & 31);
-            }
-        }
-        Act::Request | Act::ReplicaRequests => {
-            let opener = if act == Act::Request { Opener::Link(link.nonce) } else { Opener::Replica };
-            link.requested |= act == Act::Request;
-            if let Some(message) = message.filter(|_| space.wire.connection_id(world.names + 1).is_some()) {
-                world.open(message, Subscription::Microsoft, opener);
-            }
-        }
-        _ => return false,
-    }
-    true
-}
-
-fn vault(world: &mut World, act: Act, space: &Space) -> bool {
-    match act {
-        Act::Decide(name, state, by_hand) => {
-            let current = world.link.map(|link| Opener::Link(link.nonce));
-            let Some(pec) = world.pec(name) else { return false };
-            // Over the operator's own text a decision of the owner's leaves no trace: nobody could tell.
-            let by_hand = by_hand || matches!(pec.text, Text::Record { .. });
-            if by_hand {
-                pec.text = Text::ByHand;
-            }
-            (pec.state, pec.decided) = (state, DecidedBy::Owner);
-            if let Opener::Link(nonce) = pec.opener
-                && Some(pec.opener) == current
-                && state == ConnectionState::Approved
-            {
-                world.ghost.owner_approved |= 1 << (nonce & 31);
-            }
-        }
-        Act::Remove(name) => world.vault.retain(|pec| pec.name != name),
-        Act::Copy | Act::CopyElsewhere => {
-            let Some(message) = world.message() else { return false };
-            let elsewhere = act == Act::CopyElsewhere;
-            let subscription = if elsewhere { Subscription::Elsewhere } else { Subscription::Microsoft };
-            world.open(message, subscription, Opener::Stranger);
-        }
-        Act::Guess => {
-            let next = Text::Message { uid: 1, nonce: world.nonces + 1, tag: 0 };
-            let text = if space.is_off(Rule::Nonce) { next } else { Text::ByHand };
-            world.open(text, Subscription::Microsoft, Opener::Stranger);
-        }
-        Act::Swap(name) => {
-            world.names += 1;
-            let endpoint = Endpoint { name: world.names, subscription: Subscription::Microsoft };
-            let Some(pec) = world.pec(name) else { return false };
-            pec.endpoint = endpoint;
-        }
-        Act::Policy(policies) => world.policies = policies,
-        Act::Replica => world.replica = true,
-        Act::Rare(what) => return rare::happens(world, what),
-        _ => return false,
-    }
-    true
 }
 
 /// Writes that cannot land any more are forgotten.

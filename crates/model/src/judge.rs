@@ -2,11 +2,18 @@
 //! when its last look was taken (A1, A2); and when it lands, for what nobody may excuse.
 
 use signalr_private_link_core::azure::ConnectionState;
+use signalr_private_link_core::desired::ObjectIdentity;
 use signalr_private_link_core::marker::Verdict;
 
+use crate::finalizers::{Finalizer, Finalizers};
 use crate::pass::bears;
 use crate::space::{Rule, Space};
-use crate::state::{DecidedBy, Held, Object, Opener, Pec, Policies, Provision, Spl, Subscription, Text, World};
+use crate::state::{DecidedBy, Object, Opener, Pec, Policies, Provision, Spl, Subscription, Text, World, is_second};
+use crate::work::Held;
+
+fn works(link: Spl) -> bool {
+    link.provision == Provision::Succeeded && link.connection == ConnectionState::Approved
+}
 
 const fn bit(number: u8) -> u32 {
     1 << (number & 31)
@@ -58,7 +65,7 @@ impl World {
         let forced = self.is_forced(uid);
         match self.living(uid).copied() {
             None => self.must_not("S16", "a link is put for an object that is gone"),
-            Some(object) if !object.finalizer && !forced => {
+            Some(object) if !object.has_finalizer() && !forced => {
                 self.must_not("S7", "a link is put before the finalizer is durable");
             }
             Some(object) if object.deleting => {
@@ -75,6 +82,22 @@ impl World {
             } else if link.provision != Provision::Failed {
                 self.must_not("S5", "a link is put over one that has not failed");
             }
+        }
+    }
+
+    /// S14: of those that claimed the link when the pass began, the elder puts it.
+    pub fn judge_claim(&mut self, held: &Held) {
+        let age = |object: &ObjectIdentity| (object.created, object.uid.clone());
+        let own = age(&held.desired.object);
+        if held.rivals.iter().any(|rival| rival.manages && age(&rival.object) < own) {
+            self.must_not("S14", "a link is put, and the object that claims it is not the eldest");
+        }
+    }
+
+    /// S10: only our own finalizer is added or removed.
+    pub fn judge_finalizers(&mut self, before: Finalizers, after: Finalizers) {
+        if before.without(Finalizer::Ours) != after.without(Finalizer::Ours) {
+            self.must_not("S10", "somebody else's finalizer was removed");
         }
     }
 
@@ -96,7 +119,7 @@ impl World {
     pub fn judge_decision(&mut self, space: &Space, at: u8, seen: &Pec, verdict: Verdict, uid: u8, nonce: u8) {
         match verdict {
             Verdict::Approved => self.judge_approval(space, at, seen, uid, nonce),
-            Verdict::Revoked => self.judge_revocation(space, at, seen, uid, nonce),
+            Verdict::Revoked => self.judge_revocation(at, seen, uid, nonce),
         }
     }
 
@@ -105,7 +128,8 @@ impl World {
             self.must_not("S2", "a connection is approved that is not Pending");
         }
         let asks = self.living(uid).is_some_and(|object| object.automatic && !object.observe && !object.deleting);
-        if !asks || self.policies == Policies::Absent {
+        // The second tenant's policy is always there, and permits any subscription.
+        if !asks || (self.policies == Policies::Absent && !is_second(uid)) {
             self.must_not("S1", "a connection is approved that nobody asked or permitted to approve");
         }
         let on_the_vault = self.vault.iter().any(|pec| {
@@ -128,7 +152,7 @@ impl World {
         let copy = self.link.is_some_and(|link| {
             link.uid == uid && seen.text == Text::Message { uid: link.uid, nonce: link.nonce, tag: link.tag }
         });
-        let permitted = seen.endpoint.subscription == Subscription::Microsoft;
+        let permitted = seen.endpoint.subscription == Subscription::Microsoft || is_second(uid);
         let guarded = !matches!(space.config.off, Some(Rule::M5Lists | Rule::Nonce));
         if seen.opener == Opener::Stranger && copy && permitted && alone && guarded {
             space.reached.exception();
@@ -137,10 +161,13 @@ impl World {
         }
     }
 
-    fn judge_revocation(&mut self, space: &Space, at: u8, seen: &Pec, uid: u8, nonce: u8) {
-        let Text::Record { verdict: Verdict::Approved, at: approved, endpoint, .. } = seen.text else {
+    fn judge_revocation(&mut self, at: u8, seen: &Pec, uid: u8, nonce: u8) {
+        let Text::Record { verdict: Verdict::Approved, at: approved, endpoint, uid: owner, .. } = seen.text else {
             return self.must_not("S2", "a connection is rejected that the operator did not approve");
         };
+        if owner != uid {
+            return self.must_not("M7", "an approval is taken back that was made for another object");
+        }
         if seen.state != ConnectionState::Approved {
             return self.must_not("S2", "a connection is rejected that is not Approved");
         }
@@ -168,9 +195,7 @@ impl World {
         }
         let listed = worker.and_then(|worker| worker.held.as_ref()?.link);
         let older = listed.is_some_and(|listed| listed.is_none_or(|link| link.nonce != nonce));
-        if older && !space.config.strict {
-            space.reached.mistaken();
-        } else if older {
+        if older {
             self.must_not("M7", "an approval is taken back upon a list of links that is older than the link");
         } else {
             self.must_not("M7", "an approval is taken back without a reason");
@@ -180,7 +205,6 @@ impl World {
     /// S6: Ready turns True.
     pub fn judge_ready(&mut self, held: &Held) {
         let seen = held.link.flatten().or(held.single.flatten());
-        let works = |link: Spl| link.provision == Provision::Succeeded && link.connection == ConnectionState::Approved;
         if !seen.is_some_and(works) {
             self.must_not("S6", "Ready is True, and no read of this pass shows a link that works");
         }
@@ -205,6 +229,10 @@ impl World {
         let held = self.policies == Policies::Hold || self.ghost.alarmed;
         let stranger = self.vault.iter().any(|pec| {
             let Text::Record { verdict: Verdict::Approved, nonce, uid, .. } = pec.text else { return false };
+            // The second tenant's policy says Hold.
+            if is_second(uid) {
+                return false;
+            }
             // The owner approved our own late request by hand as well, and SignalR said so: documented.
             let confirmed = self.ghost.confirmed & self.ghost.owner_approved & bit(nonce) != 0;
             let ours = pec.opener == Opener::Stranger && pec.decided == DecidedBy::Operator;
@@ -213,24 +241,21 @@ impl World {
         if stranger && !held {
             self.must_not("S1", "a stranger that the operator approved stays approved");
         }
-        if self.objects.iter().flatten().any(|object| object.deleting) {
+        if self.objects.iter().flatten().any(|object| object.deleting && object.has_finalizer()) {
             self.must_not("L", "a deletion does not end");
         }
-        if let Some(link) = self.link {
+        for link in [self.link, self.beside].into_iter().flatten() {
             if !self.lives(link.uid) && link.uid != crate::state::FOREIGN && !self.is_released(link.uid) {
                 self.must_not("S16", "at rest there is a link whose object is gone");
             }
-            let works = link.provision == Provision::Succeeded && link.connection == ConnectionState::Approved;
             let told = self.living(link.uid).is_none_or(|object| object.observe || object.status.ready == Some(true));
-            if works && !told {
+            if works(link) && !told {
                 self.must_not("L", "the link works, and Ready is not True");
             }
         }
         let optimist = self.objects.iter().flatten().any(|object| {
-            let works = self.link.is_some_and(|link| {
-                link.provision == Provision::Succeeded && link.connection == ConnectionState::Approved
-            });
-            object.status.ready == Some(true) && !works
+            let link = if is_second(object.uid) { self.beside } else { self.link };
+            object.status.ready == Some(true) && !link.is_some_and(works)
         });
         if optimist {
             self.must_not("S6", "at rest Ready is True, and the link does not work");

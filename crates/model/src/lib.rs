@@ -8,16 +8,18 @@
 //!
 //! | Module | Subject |
 //! |---|---|
-//! | [`state`] | the world, in small numbers |
+//! | [`state`], [`finalizers`] | the world, in small numbers |
+//! | [`work`] | what the processes have in hand |
 //! | [`wire`] | from numbers to what ARM and Kubernetes say, and back from a report to `status` |
 //! | [`memory`] | the shipped memory, and its digest |
 //! | [`pass`], [`write`](mod@write) | a pass of the operator, cut into steps |
-//! | [`act`], [`effect`] | what can happen, and what comes of it |
+//! | [`page`] | lists that are read in two pages |
+//! | [`act`], [`effect`], [`outside`] | what can happen, and what comes of it |
 //! | [`rare`] | what happens on random walks only |
 //! | [`time`](mod@time) | deadlines, and when two worlds are one |
 //! | [`judge`] | the invariants, judged by the truth |
 //! | [`rest`] | liveness: the disturbances stop, and all comes to rest |
-//! | [`space`], [`catalog`] | who takes part, which disturbances; the explorations and the twins |
+//! | [`space`], [`begin`], [`catalog`] | who takes part, which disturbances; where it begins; the explorations and the twins |
 //! | [`explore`](mod@explore) | breadth first, on all processors |
 //! | [`walk`] | at random, longer and with all disturbances at once |
 //! | [`replay`], [`shrink`] | what happened once more, from its text; and the same with less |
@@ -43,15 +45,23 @@
 //! - Time moves in steps of 30 s, and the limits keep their order but lie nearer together ([`state::LIMITS`]).
 //! - Status is told as `api::status` does it, without the message and the times of the conditions; a write of
 //!   Kubernetes' is atomic, and a pass that only says something says it with its last read.
-//! - Policies and replicas are read in the same step as the vault. Lists are complete.
+//! - Policies and replicas are read in the same step as the vault.
+//! - A list is read at once, or in two pages ([`page`]): what does not change between them is shown, and once. A service that
+//!   counted its pages from the first item could hide one that stands, when another is removed; that is not here.
+//! - Clocks may be apart, ARM's from each process's, but go equally fast.
+//! - The second tenant's link is another one of the same SignalR, to the same vault; its name is not the first one's.
 //! - The operation's own URL is not followed: the link's state tells where it stands.
 
 pub mod act;
+pub mod begin;
 pub mod catalog;
 pub mod effect;
 pub mod explore;
+pub mod finalizers;
 pub mod judge;
 pub mod memory;
+pub mod outside;
+pub mod page;
 pub mod pass;
 pub mod rare;
 pub mod replay;
@@ -64,4 +74,5 @@ pub mod table;
 pub mod time;
 pub mod walk;
 pub mod wire;
+pub mod work;
 pub mod write;

@@ -43,6 +43,11 @@ pub struct Digest {
 pub const AGES: [&[Tick]; 12] =
     [&[1, 3, 8], &[4], &[3], &[2], &[2], &[4, 8], &[4, 6, 8], &[6, 24], &[3], &[1], &[4, 6, 8], &[8]];
 
+/// Where [`Digest::since`] tells when a decision was sent.
+pub const DECIDED: usize = 8;
+/// Where it tells the first sighting, by the time of day in the process.
+pub const SIGHTED: usize = 9;
+
 /// The moment of a process that started then.
 #[must_use]
 pub fn moment(started: Tick, now: Tick) -> Moment {
@@ -66,14 +71,14 @@ impl Known {
     pub fn after(&self, started: Tick, now: Tick, lesson: impl FnOnce(&mut Learned, Moment)) -> Self {
         let mut learned = self.learned.clone();
         lesson(&mut learned, moment(started, now));
-        let decided = self.digest.since.get(8).copied().flatten();
+        let decided = self.digest.since.get(DECIDED).copied().flatten();
         Self { learned, digest: Digest::default() }.digested(started, now, decided)
     }
 
     /// Takes note that a decision was sent: [`Learned`] does not tell that.
     #[must_use]
     pub fn with_decision(mut self, now: Tick) -> Self {
-        if let Some(decided) = self.digest.since.get_mut(8) {
+        if let Some(decided) = self.digest.since.get_mut(DECIDED) {
             *decided = Some(now);
         }
         self

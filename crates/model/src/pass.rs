@@ -13,10 +13,12 @@ use signalr_private_link_core::observed::{LateWrite, Memory, Observed, Permissio
 use signalr_private_link_core::{ArmError, Failure, Next, plan};
 
 use crate::memory::{Known, moment};
+use crate::page::{self, Cut};
 use crate::rare::Inexact;
-use crate::space::{Rule, Space};
-use crate::state::{FENCE, Held, LIMITS, Pec, Policies, Provision, SECONDS, Spl, Text, World};
+use crate::space::{Layout, Rule, Space};
+use crate::state::{FENCE, LIMITS, Pec, Policies, Provision, SECONDS, Spl, Text, World};
 use crate::wire;
+use crate::work::Held;
 
 /// Longer than any limit.
 const EVER: Duration = Duration::from_secs(1_000_000);
@@ -113,7 +115,7 @@ impl Space {
             return forgot;
         };
         if worker.known.is_none() || worker.uid != object.uid {
-            worker.known = Some(Arc::new(Known::new(object.finalizer, started, now)));
+            worker.known = Some(Arc::new(Known::new(object.has_finalizer(), started, now)));
             worker.uid = object.uid;
         }
         worker.stale = live != seen;
@@ -134,12 +136,13 @@ impl Space {
             memory: self.recall(world, at),
             signalr_busy: self.is_busy(world, at),
             late_write: self.late_write(world, at, !rivals.is_empty()),
-            rivals,
+            rivals: if self.is_off(Rule::Elder) { vec![] } else { rivals.clone() },
             ..Observed::default()
         };
         let held = Held {
             object,
             begun: now,
+            page: None,
             listed: now,
             link: None,
             single: None,
@@ -147,6 +150,7 @@ impl Space {
             policies: None,
             faults: 0,
             next: None,
+            rivals,
             desired,
             observed,
             plan: None,
@@ -157,7 +161,7 @@ impl Space {
 
     /// Asks the plan what comes next, and ends a pass that has nothing to do but to say something.
     fn go_on(&self, world: &mut World, at: u8, mut held: Held) {
-        match plan(&held.desired, &held.observed, wire::time(world.now)) {
+        match plan(&held.desired, &held.observed, wire::time(self.clock(world, at))) {
             Next::Read(read) => held.next = Some(read),
             Next::Plan(plan) => {
                 held.next = None;
@@ -173,38 +177,40 @@ impl Space {
         }
     }
 
-    /// Makes the read that the plan asked for; `fault` is how it fails.
-    pub fn read(&self, world: &mut World, at: u8, fault: Option<Failure>) {
+    /// Makes the read that the plan asked for. `fault` is how it fails, `cut` how a list shows what changed between its pages.
+    pub fn read(&self, world: &mut World, at: u8, fault: Option<Failure>, cut: Cut) {
         let Some(held) = world.workers.get(usize::from(at)).and_then(|worker| worker.held.clone()) else { return };
         let Some(read) = held.next else { return };
         let mut held = Held::clone(&held);
         held.faults = held.faults << 4 | fault.map_or(0, fault_number);
-        self.answer(world, at, &mut held, read, fault);
+        self.answer(world, at, &mut held, read, fault, cut);
+        held.page = None;
         let Memory { deleting_for, quarantine, .. } = held.observed.memory;
         held.observed.memory = Memory { deleting_for, quarantine, ..self.recall(world, at) };
         // The policies and the replicas are read in the same step as what needs them.
         while let Next::Read(more @ (Read::Permissions | Read::Replicas)) =
-            plan(&held.desired, &held.observed, wire::time(world.now))
+            plan(&held.desired, &held.observed, wire::time(self.clock(world, at)))
         {
-            self.answer(world, at, &mut held, more, None);
+            self.answer(world, at, &mut held, more, None, Cut::Later);
         }
         self.go_on(world, at, held);
     }
 
-    fn answer(&self, world: &mut World, at: u8, held: &mut Held, read: Read, fault: Option<Failure>) {
+    fn answer(&self, world: &mut World, at: u8, held: &mut Held, read: Read, fault: Option<Failure>, cut: Cut) {
         let failed = fault.map(ArmError::of);
         let gone = world.signalr_gone.then(|| ArmError::of(Failure::NotFound(Level::Parent)));
         match read {
             Read::Operation => held.observed.operation = Reading::Failed(ArmError::of(Failure::Transient(None))),
             Read::Links => {
-                let listed = world.link.filter(|link| link.listed);
                 held.observed.links = match failed.or(gone) {
                     Some(error) => Reading::Failed(error),
                     None => {
-                        held.link = Some(listed);
+                        let listed = page::links(world, held, cut);
+                        // Of two that have its name the first counts.
+                        held.link = Some(listed.first().copied());
                         held.listed = world.now;
-                        let link = listed.map(|link| self.link_as_read(&link));
-                        Reading::Known(self.wire.links(link, world.now))
+                        let all = listed.iter().chain(&world.beside).map(|link| self.link_as_read(link));
+                        Reading::Known(self.wire.links(all.collect(), world.now))
                     }
                 };
                 world.knows(at, |learned, now| learned.learn_links(&held.desired, &held.observed.links, now));
@@ -227,12 +233,14 @@ impl Space {
                 let is_shown = failed.is_none();
                 held.observed.connections = match failed {
                     Some(error) => Reading::Failed(error),
-                    None => Reading::Known(Arc::new(self.vault_as_read(world, at, held))),
+                    None => Reading::Known(Arc::new(self.vault_as_read(world, at, held, cut))),
                 };
-                let Held { desired, observed, .. } = &*held;
-                let (links, vault, clock) = (&observed.links, &observed.connections, wire::time(world.now));
+                let Held { desired, observed, page, .. } = &*held;
+                let (links, vault) = (&observed.links, &observed.connections);
+                let clock = wire::time(self.clock(world, at));
+                let begun = page.as_ref().map(|page| moment(world.started(at), page.begun));
                 world.knows(at, |learned, now| {
-                    learned.learn_connections(desired, &LIMITS, links, vault, (now, now), clock);
+                    learned.learn_connections(desired, &LIMITS, links, vault, (begun.unwrap_or(now), now), clock);
                 });
                 // Beside no link that is Succeeded the operator compares nothing.
                 let is_compared = held.link.flatten().is_some_and(|link| link.provision == Provision::Succeeded);
@@ -274,7 +282,7 @@ impl Space {
     }
 
     pub(crate) fn permissions(&self, policies: Policies) -> Permissions {
-        let mut permissions = self.wire.permissions(policies);
+        let mut permissions = self.wire.permissions(policies, self.config.layout == Layout::Tenants);
         if self.is_off(Rule::M3) {
             permissions.policies.iter_mut().for_each(|p| p.endpoint_subscriptions = vec!["*".into()]);
         }
@@ -314,6 +322,7 @@ impl Space {
         world: &mut World,
         at: u8,
         held: &mut Held,
+        cut: Cut,
     ) -> signalr_private_link_core::azure::Connections {
         let link = held.link.flatten();
         let carries = |pec: &Pec| {
@@ -321,23 +330,29 @@ impl Space {
                 if (uid, nonce, tag) == (link.uid, link.nonce, link.tag))
         };
         let ours = |pec: &Pec| pec.state == ConnectionState::Pending && carries(pec);
+        let listed = page::connections(world, held, cut);
         if let Some(worker) = world.workers.get_mut(usize::from(at)) {
-            worker.alone = world.vault.iter().filter(|pec| ours(pec)).count() == 1;
-            let bears = |pec: &&Pec| link.is_some_and(|link| bears(pec, link.uid, link.nonce));
-            worker.twin_shown = world.vault.iter().filter(bears).count() > 1;
+            worker.alone = are_one(listed.iter().filter(|pec| ours(pec)));
+            let mut bears = listed.iter().filter(|pec| link.is_some_and(|link| bears(pec, link.uid, link.nonce)));
+            worker.twin_shown = bears.next().is_some_and(|first| bears.any(|pec| pec.name != first.name));
         }
-        held.vault = Some(world.vault.clone());
-        let mut shown: Vec<Pec> = world.vault.iter().map(|pec| self.pec_as_read(pec, link.as_ref())).collect();
+        let mut shown: Vec<Pec> = listed.iter().map(|pec| self.pec_as_read(pec, link.as_ref())).collect();
         if self.is_off(Rule::M5Twin) {
             let mut first = true;
             shown.retain(|pec| !ours(pec) || std::mem::take(&mut first));
         }
         if self.is_off(Rule::PendingTwinsOnly) || self.is_off(Rule::RejectionForgotten) {
-            let pending = world.vault.iter().any(ours);
+            let pending = listed.iter().any(ours);
             shown.retain(|pec| !(pending && carries(pec) && pec.state != ConnectionState::Pending));
         }
+        held.vault = Some(listed);
         self.wire.connections(&shown, world.now)
     }
+}
+
+/// Whether these are one connection, however often it is shown.
+fn are_one<'a>(mut pecs: impl Iterator<Item = &'a Pec>) -> bool {
+    pecs.next().is_some_and(|first| pecs.all(|pec| pec.name == first.name))
 }
 
 /// The objects' names.

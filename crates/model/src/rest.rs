@@ -88,7 +88,7 @@ impl Resting<'_> {
         for _ in 0..24 {
             let lands = self.lands;
             let next = self.space.acts(&self.world).into_iter().find(|act| match act {
-                Act::Step(_) | Act::Advance | Act::WatchDelivers(_) => false,
+                Act::Step(_) | Act::Page(..) | Act::Advance | Act::WatchDelivers(_) => false,
                 Act::Land(_) => lands,
                 _ => true,
             });
@@ -116,6 +116,6 @@ impl Resting<'_> {
 
     /// What others can see: Kubernetes and Azure.
     fn visible(&self) -> ([Option<Object>; 2], u64) {
-        (self.world.objects, crate::wire::hash(&(self.world.link, &self.world.vault)))
+        (self.world.objects, crate::wire::hash(&(self.world.link, self.world.beside, &self.world.vault)))
     }
 }

@@ -3,11 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use signalr_private_link_core::action::ActionKind;
-use signalr_private_link_core::azure::ConnectionState;
 use signalr_private_link_core::resource_id::InvalidId;
 use signalr_private_link_core::{Failure, Reason};
 
-use crate::state::{Flight, Ghost, Object, Policies, Process, Provision, Spl, Status, Violation, Worker, World, Write};
+use crate::state::{Object, Tick, Violation, World};
 use crate::wire::Wire;
 
 /// A rule that is switched off, around the shipped functions: they are handed what they would see if it held, or a look
@@ -50,6 +49,8 @@ pub enum Rule {
     M7,
     /// Nobody knows the nonce beforehand.
     Nonce,
+    /// Of the objects that claim a link the elder puts it: off, none sees the other.
+    Elder,
     /// Known bug: a DELETE does not look whose link it is.
     DeletesAnyMarker,
     /// Known bug: M5 counts pending twins only.
@@ -62,6 +63,8 @@ pub enum Rule {
     FailedRenewed,
     /// Known bug: a finalizer goes upon one 404.
     OneFalse404,
+    /// Known bug: an approval is taken back upon a list of links that is older than the link.
+    OlderList,
 }
 
 /// A kind of disturbance.
@@ -95,12 +98,22 @@ pub enum Group {
     Swap,
     Policy,
     Replica,
+    /// SignalR says that its connection has timed out.
+    TimesOut,
+    /// The owner approves with words of their own.
+    OwnerWords,
+    /// A process ends in good order, its calls answered, and is started at some time.
+    Restarts,
+    /// Somebody else's finalizer, in front of ours.
+    ForeignFinalizer,
+    /// What the second tenant does.
+    Neighbour,
     /// What only random walks have ([`rare`](crate::rare)).
     Rare,
 }
 
 impl Group {
-    /// All of them, but the ones that only random walks have.
+    /// All of them, but the second tenant's, who takes part in one layout only, and what only random walks have.
     pub const ALL: &[Self] = &[
         Self::Reads,
         Self::False404,
@@ -129,6 +142,10 @@ impl Group {
         Self::Swap,
         Self::Policy,
         Self::Replica,
+        Self::TimesOut,
+        Self::OwnerWords,
+        Self::Restarts,
+        Self::ForeignFinalizer,
     ];
 }
 
@@ -141,6 +158,9 @@ pub enum Layout {
     Replicas,
     /// Two objects that claim one link, one process.
     Rivals,
+    /// One object and one process; and a second tenant, in another namespace and under another policy, who may create an
+    /// object of another link on the same SignalR, to the same vault.
+    Tenants,
 }
 
 /// Where a run begins.
@@ -156,6 +176,10 @@ pub enum Begin {
     Settled,
     /// The same; then the object was deleted, and the second replica's DELETE of the link is on its way, its answer lost.
     LateDelete,
+    /// SignalR is still to send the link's request, and the approval of a stranger's copy, alone in both lists, is on its way.
+    Approving,
+    /// The second of two rivals was created before the first one, whose uid comes first; else both in the same second.
+    SecondIsElder,
 }
 
 /// One exploration.
@@ -171,13 +195,17 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// How many of them, in any order and at any moment.
     pub budget: u8,
-    /// How many passes the second replica may begin; `None` for any number.
+    /// How many passes may be begun in the second replica, or for the second tenant; `None` for any number.
     pub visits: Option<u8>,
     /// Which failures calls meet.
     pub failures: Vec<Failure>,
     /// Whether the vault enforces the etag.
     pub etag: bool,
-    /// Whether what only two replicas can do to each other is a violation; else it is counted.
+    /// Whether lists are read in two pages, between which anything can happen; else at once.
+    pub pages: bool,
+    /// How far each process's clock is ahead of ARM's, in ticks.
+    pub clocks: [i16; 2],
+    /// Whether a late write of another process that hits the next object's link is a violation; else it is counted.
     pub strict: bool,
     /// Whether `approval.timeout` is ever reached: what people wait for, and nothing else, depends on it.
     pub impatient: bool,
@@ -197,7 +225,6 @@ pub struct Reached {
     refusals: AtomicU64,
     exceptions: AtomicU64,
     overtaken: AtomicU64,
-    mistaken: AtomicU64,
 }
 
 impl Reached {
@@ -224,16 +251,10 @@ impl Reached {
         self.overtaken.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An approval was taken back upon a list of links that was older than the link.
-    pub fn mistaken(&self) {
-        self.mistaken.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How often a copy was approved that was alone in both lists, how often a write was overtaken, and how often an
-    /// approval was taken back upon a list of links that was older than the link.
+    /// How often a copy was approved that was alone in both lists, and how often a write was overtaken.
     #[must_use]
-    pub fn counts(&self) -> [u64; 3] {
-        [&self.exceptions, &self.overtaken, &self.mistaken].map(|count| count.load(Ordering::Relaxed))
+    pub fn counts(&self) -> [u64; 2] {
+        [&self.exceptions, &self.overtaken].map(|count| count.load(Ordering::Relaxed))
     }
 
     /// The reasons that were told, as bits.
@@ -293,8 +314,16 @@ impl Space {
     pub fn place(&self, worker: u8) -> (u8, u8) {
         match self.config.layout {
             Layout::Alone | Layout::Replicas => (worker, 0),
-            Layout::Rivals => (0, worker),
+            Layout::Rivals | Layout::Tenants => (0, worker),
         }
+    }
+
+    /// The time of day in the process of this worker. ARM's is the world's.
+    #[must_use]
+    pub fn clock(&self, world: &World, worker: u8) -> Tick {
+        let (process, _) = self.place(worker);
+        let ahead = self.config.clocks.get(usize::from(process)).copied().unwrap_or_default();
+        world.now.saturating_add_signed(ahead)
     }
 
     /// How many workers there are.
@@ -308,104 +337,6 @@ impl Space {
     pub fn processes(&self) -> u8 {
         if self.config.layout == Layout::Replicas { 2 } else { 1 }
     }
-
-    /// A new object.
-    #[must_use]
-    pub fn object(&self, uid: u8, now: u16) -> Object {
-        Object {
-            uid,
-            created: now,
-            generation: 1,
-            deleting: false,
-            finalizer: false,
-            force: false,
-            automatic: self.config.begin != Begin::Manual,
-            observe: false,
-            detach: false,
-            recreate: 0,
-            status: Status::default(),
-        }
-    }
-
-    fn with_late_delete(&self, mut world: World) -> World {
-        let [object, _] = &mut world.objects;
-        let (Some(object), Some(link)) = (object, world.link) else { return world };
-        object.deleting = true;
-        world.flights.push(Flight {
-            worker: 1,
-            process: 1,
-            uid: object.uid,
-            write: Write::Delete { nonce: link.nonce, owner: link.uid },
-            sent: world.now,
-            awaited: false,
-        });
-        world
-    }
-
-    /// Where the run begins.
-    #[must_use]
-    pub fn begin(&self) -> World {
-        let worker = |at| Worker {
-            process: self.place(at).0,
-            place: self.place(at).1,
-            known: None,
-            uid: 0,
-            held: None,
-            sent: false,
-            stale: false,
-            first_alone: false,
-            alone: false,
-            twin_shown: false,
-            cache: None,
-        };
-        let process = Process { started: 0, unknown: None, occupant: None };
-        let rivals = self.config.layout == Layout::Rivals;
-        let world = World {
-            now: 0,
-            objects: [Some(self.object(1, 0)), rivals.then(|| self.object(2, 0))],
-            link: None,
-            signalr_gone: false,
-            vault: vec![],
-            policies: Policies::Revoke,
-            replica: false,
-            processes: [process, process],
-            workers: [worker(0), worker(1)],
-            flights: vec![],
-            budget: self.config.budget,
-            visits: self.config.visits,
-            uids: if rivals { 2 } else { 1 },
-            nonces: 0,
-            names: 0,
-            ghost: Ghost::default(),
-            broken: None,
-        };
-        match self.config.begin {
-            Begin::Created | Begin::Manual => world,
-            Begin::Unrequested => unrequested(world),
-            Begin::Settled => self.at_rest(&world),
-            Begin::LateDelete => self.with_late_delete(self.at_rest(&world)),
-        }
-    }
-}
-
-fn unrequested(mut world: World) -> World {
-    let [object, _] = &mut world.objects;
-    if let Some(object) = object {
-        object.finalizer = true;
-        world.nonces = 1;
-        world.link = Some(Spl {
-            uid: object.uid,
-            nonce: world.nonces,
-            tag: object.recreate,
-            provision: Provision::Succeeded,
-            connection: ConnectionState::Pending,
-            created: world.now,
-            listed: true,
-            requested: false,
-            put_by: 0,
-        });
-    }
-    world
 }
 
 impl World {
@@ -420,9 +351,9 @@ impl World {
         self.objects.get(usize::from(at)).and_then(Option::as_ref)
     }
 
-    /// Whether an object of that uid is there.
+    /// Whether an object of that uid is there, and the operator is not done with it.
     #[must_use]
     pub fn lives(&self, uid: u8) -> bool {
-        self.objects.iter().flatten().any(|object| object.uid == uid)
+        self.objects.iter().flatten().any(|object| object.uid == uid && !object.is_let_go())
     }
 }

@@ -1,22 +1,28 @@
 //! The state of the world, as small as it can be: numbers stand for names, and the texts that the operator reads are
 //! made of them when it reads ([`wire`](crate::wire)).
 
-use std::sync::Arc;
-
+use signalr_private_link_core::Limits;
 use signalr_private_link_core::azure::ConnectionState;
-use signalr_private_link_core::desired::{Approver, Desired};
+use signalr_private_link_core::desired::Approver;
 use signalr_private_link_core::marker::Verdict;
-use signalr_private_link_core::observed::{Observed, Read};
-use signalr_private_link_core::{Limits, Plan};
 
-use crate::memory::Known;
+use crate::finalizers::{Finalizer, Finalizers};
 use crate::rare::Inexact;
+use crate::work::{Flight, Process, Worker};
 
 /// A moment: how many times the least wait has passed since the beginning.
 pub type Tick = u16;
 
+/// Whether it is an object of the second tenant's.
+#[must_use]
+pub const fn is_second(uid: u8) -> bool {
+    uid > SECOND && uid < FOREIGN
+}
+
 /// The marker's uid on a link of another cluster.
 pub const FOREIGN: u8 = 9;
+/// The uids of the second tenant's objects are greater, and less than [`FOREIGN`].
+pub const SECOND: u8 = 4;
 /// Who put a link, where it was not a process of the operator's.
 pub const OUTSIDER: u8 = 99;
 
@@ -51,6 +57,14 @@ pub struct Spl {
     pub requested: bool,
     /// The process that put it.
     pub put_by: u8,
+}
+
+impl Spl {
+    /// Whether Azure is at work on it.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        matches!(self.provision, Provision::Creating | Provision::Deleting)
+    }
 }
 
 /// Where a private endpoint lives.
@@ -191,8 +205,8 @@ pub struct Object {
     pub generation: u8,
     /// Whether it is being deleted.
     pub deleting: bool,
-    /// Whether it carries the finalizer.
-    pub finalizer: bool,
+    /// Its finalizers.
+    pub finalizers: Finalizers,
     /// `force-finalize` with its own uid.
     pub force: bool,
     /// `approval.mode: Automatic`.
@@ -207,6 +221,20 @@ pub struct Object {
     pub status: Status,
 }
 
+impl Object {
+    /// Whether it carries the operator's finalizer.
+    #[must_use]
+    pub fn has_finalizer(&self) -> bool {
+        self.finalizers.has(Finalizer::Ours)
+    }
+
+    /// Whether the operator is done with it: somebody else's finalizer alone holds it.
+    #[must_use]
+    pub fn is_let_go(&self) -> bool {
+        self.deleting && !self.has_finalizer()
+    }
+}
+
 /// Which approval policies there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Policies {
@@ -218,120 +246,6 @@ pub enum Policies {
     Hold,
     /// The one that permits, of a later generation.
     Later,
-}
-
-/// A write that was sent to Azure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Flight {
-    /// The sender.
-    pub worker: u8,
-    /// Its process.
-    pub process: u8,
-    /// The object that it is for.
-    pub uid: u8,
-    /// What it does.
-    pub write: Write,
-    /// When it was sent.
-    pub sent: Tick,
-    /// Whether its sender still waits for the answer.
-    pub awaited: bool,
-}
-
-/// What a write does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Write {
-    /// PUT of the link.
-    Put {
-        /// Over a failed one.
-        replaces: bool,
-        /// The nonce that it carries.
-        nonce: u8,
-        /// The tag that it carries.
-        tag: u8,
-    },
-    /// DELETE of the link.
-    Delete {
-        /// The creation that was seen just before.
-        nonce: u8,
-        /// Its owner.
-        owner: u8,
-    },
-    /// PUT of a connection.
-    Decide {
-        /// Approve or revoke.
-        verdict: Verdict,
-        /// The connection as it was read just before.
-        seen: Pec,
-        /// For which creation.
-        nonce: u8,
-    },
-}
-
-/// A pass in progress: what it has read, and what it decided.
-#[derive(Debug, Clone)]
-pub struct Held {
-    /// The object as it was read.
-    pub object: Object,
-    /// When it began.
-    pub begun: Tick,
-    /// When it read the list of links.
-    pub listed: Tick,
-    /// The link as it was listed.
-    pub link: Option<Option<Spl>>,
-    /// The link by a single GET.
-    pub single: Option<Option<Spl>>,
-    /// The connections as they were listed.
-    pub vault: Option<Vec<Pec>>,
-    /// The policies as they were read.
-    pub policies: Option<Policies>,
-    /// Which faults its reads met.
-    pub faults: u32,
-    /// What it asks for next.
-    pub next: Option<Read>,
-    /// The shipped inputs.
-    pub desired: Desired,
-    /// The shipped inputs.
-    pub observed: Observed,
-    /// The shipped decision.
-    pub plan: Option<Plan>,
-}
-
-/// One object in the hands of one process.
-#[derive(Debug, Clone)]
-pub struct Worker {
-    /// Its process.
-    pub process: u8,
-    /// The place of its object.
-    pub place: u8,
-    /// What the process knows of the object.
-    pub known: Option<Arc<Known>>,
-    /// The uid that this is about.
-    pub uid: u8,
-    /// The pass in progress.
-    pub held: Option<Arc<Held>>,
-    /// It has sent a write and waits.
-    pub sent: bool,
-    /// The object has changed since this pass read it.
-    pub stale: bool,
-    /// The list that first showed the match showed it alone.
-    pub first_alone: bool,
-    /// The last list showed it alone.
-    pub alone: bool,
-    /// The last list showed another bearer of the marker.
-    pub twin_shown: bool,
-    /// With R3 off: the object as the watch last showed it.
-    pub cache: Option<Object>,
-}
-
-/// One process of the operator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Process {
-    /// When it started.
-    pub started: Tick,
-    /// When a write to the link last ended with an unknown outcome.
-    pub unknown: Option<Tick>,
-    /// Whose write to the SignalR is on its way, or has just ended.
-    pub occupant: Option<u8>,
 }
 
 /// What only the judge remembers: sets of creations, or of uids, as bits.
@@ -367,10 +281,12 @@ pub struct Violation {
 pub struct World {
     /// The time.
     pub now: Tick,
-    /// The objects; the second one only where two claim the link.
+    /// The objects; the second one only where two claim the link, or a second tenant has one.
     pub objects: [Option<Object>; 2],
     /// The link.
     pub link: Option<Spl>,
+    /// The second tenant's link, on the same SignalR.
+    pub beside: Option<Spl>,
     /// The SignalR is gone.
     pub signalr_gone: bool,
     /// The vault's connections.

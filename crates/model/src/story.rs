@@ -6,9 +6,11 @@ use signalr_private_link_core::observed::Read;
 
 use crate::act::Act;
 use crate::explore::Trace;
+use crate::page::Cut;
 use crate::rare::Rare;
 use crate::space::{Layout, Space};
-use crate::state::{Opener, Provision, Text, World, Write};
+use crate::state::{Opener, Provision, Spl, Text, World};
+use crate::work::Write;
 
 impl Space {
     /// The story of these steps, one sentence each, where it ends, and the command that plays it again.
@@ -23,7 +25,8 @@ impl Space {
             }
             let Some(after) = self.after(&world, *act) else { break };
             // On the way to rest only what somebody can see is told.
-            let seen = (world.objects, world.link, &world.vault) != (after.objects, after.link, &after.vault);
+            let seen = (world.objects, world.link, world.beside, &world.vault)
+                != (after.objects, after.link, after.beside, &after.vault);
             if at < trace.disturbed || seen || after.flights.len() != world.flights.len() {
                 lines.push(self.sentence(&world, *act, &after));
             }
@@ -40,6 +43,8 @@ impl Space {
             (Layout::Replicas, 0) => "Replica A".to_owned(),
             (Layout::Replicas, _) => "Replica B".to_owned(),
             (Layout::Rivals, 0) => "The operator, for the first object,".to_owned(),
+            (Layout::Tenants, 0) => "The operator, for the first tenant,".to_owned(),
+            (Layout::Tenants, _) => "The operator, for the second tenant,".to_owned(),
             (Layout::Rivals, _) => "The operator, for the second object,".to_owned(),
         }
     }
@@ -47,6 +52,22 @@ impl Space {
     fn sentence(&self, before: &World, act: Act, after: &World) -> String {
         let flight = |at: u8| before.flights.get(usize::from(at));
         match act {
+            Act::Second(act) => second_in_words(*act, after),
+            Act::Page(at, cut) => {
+                let how = match cut {
+                    Cut::Later => "as it is",
+                    Cut::Earlier => "as it was",
+                    Cut::Twice => "as it was and as it is",
+                    Cut::Never => "not at all",
+                };
+                let step = self.step_in_words(before, at, after);
+                format!("{step} What changed since the first page is seen {how}.")
+            }
+            Act::Starts(process) => format!("Process {} is started.", letter(process)),
+            Act::Ends(process) => format!("Process {} ends in good order.", letter(process)),
+            Act::TimesOut => "SignalR says that its connection has timed out.".to_owned(),
+            Act::ForeignFinalizer => "Somebody adds a finalizer of their own, in front of the others.".to_owned(),
+            Act::ForeignFinalizerGoes => "Somebody removes the finalizer of their own.".to_owned(),
             Act::Step(at) => self.step_in_words(before, at, after),
             Act::Answer(at) => match flight(at) {
                 Some(flight) => format!("{} has its answer: {}.", what(&flight.write), link_in_words(after)),
@@ -124,11 +145,12 @@ impl Space {
         let does = match worker(before) {
             None => "reads the object".to_owned(),
             Some(held) => match &held.plan {
+                None if self.begins_list(&held) => format!("reads the first page of {}", reading(before, at)),
                 None => format!("reads {}", reading(before, at)),
                 Some(plan) => plan.action.as_ref().map_or(String::new(), |action| match action {
                     Action::AddFinalizer => "adds the finalizer".to_owned(),
                     Action::RemoveFinalizer { .. } if after.objects != before.objects => {
-                        "removes the finalizer: the object is gone".to_owned()
+                        "removes the finalizer, and is done with the object".to_owned()
                     }
                     _ if after.flights.len() > before.flights.len() => {
                         let sent = after.flights.last().map_or("a write", |flight| what(&flight.write));
@@ -146,6 +168,26 @@ impl Space {
         };
         format!("{who} {does}{next}.")
     }
+}
+
+fn second_in_words(act: Act, after: &World) -> String {
+    let does = match act {
+        Act::Create => "creates an object, in whose request message the marker of the first tenant's link is copied",
+        Act::ToggleMode => "changes approval.mode",
+        Act::ToggleObserve => "changes managementPolicy",
+        Act::Detach => "sets deletionPolicy Detach",
+        Act::Recreate => "asks for their link to be created again",
+        Act::Force => "sets force-finalize",
+        Act::Strip => "removes the finalizer by hand",
+        Act::Forge => "forges status",
+        Act::DeletedOutside => "deletes their link in Azure",
+        Act::Copy => "opens a request with the message of their link",
+        _ => {
+            let link = after.beside.map_or_else(|| "gone".to_owned(), |link| link_state(&link));
+            return format!("The second tenant's link is {link}.");
+        }
+    };
+    format!("The second tenant {does}.")
 }
 
 fn letter(number: u8) -> char {
@@ -174,13 +216,17 @@ fn reading(world: &World, at: u8) -> &'static str {
 
 fn link_in_words(world: &World) -> String {
     let Some(link) = world.link else { return "there is no link".to_owned() };
+    format!("the link is {}", link_state(&link))
+}
+
+fn link_state(link: &Spl) -> String {
     let state = match link.provision {
         Provision::Creating => "Creating",
         Provision::Succeeded => "Succeeded",
         Provision::Failed => "Failed",
         Provision::Deleting => "Deleting",
     };
-    format!("the link is number {}, {state} and {}", link.nonce, link.connection.as_str())
+    format!("number {}, {state} and {}", link.nonce, link.connection.as_str())
 }
 
 fn connection(world: &World, name: u8) -> String {

@@ -10,10 +10,11 @@ use signalr_private_link_core::observed::Memory;
 use signalr_private_link_core::report::{Fact, Report};
 
 use crate::effect;
-use crate::memory::AGES;
+use crate::memory::{AGES, DECIDED, Digest, SIGHTED};
 use crate::space::{Layout, Space};
-use crate::state::{FENCE, Flight, Held, Object, Pec, SECONDS, Spl, Status, Text, Tick, World, Write};
+use crate::state::{FENCE, Object, Pec, SECONDS, Spl, Status, Text, Tick, World};
 use crate::wire;
+use crate::work::{Flight, Held, Write};
 
 /// The waits that are measured from a process's start: the fence has to have passed, and a read has to begin after it.
 const STARTED: &[Tick] = &[1, FENCE, FENCE + 1];
@@ -23,6 +24,9 @@ const LATE: &[Tick] = &[FENCE];
 const LINK: &[Tick] = &[FENCE];
 /// From an approval of the operator's, by ARM's dates.
 const APPROVED: &[Tick] = &[6, 24];
+
+/// Clocks are less apart than this; with the longest limit it takes six bits.
+const APART: Tick = 32;
 
 fn next(now: Tick, since: Tick, limits: &[Tick]) -> Option<Tick> {
     limits.iter().map(|limit| since.saturating_add(*limit)).filter(|at| *at > now).min()
@@ -36,6 +40,8 @@ fn age(now: Tick, since: Tick, limits: &[Tick]) -> Tick {
 /// The limits of a configuration: `approval.timeout` is one of them only where people are impatient.
 struct Waits {
     now: Tick,
+    /// The time of day in each process: what people wait for is measured by it.
+    clocks: Vec<Tick>,
     /// From `Provisioned`.
     provisioned: &'static [Tick],
     /// From a request, or an approval.
@@ -45,17 +51,34 @@ struct Waits {
 }
 
 impl Waits {
-    fn of(space: &Space, now: Tick) -> Self {
+    fn of(space: &Space, world: &World) -> Self {
+        let now = world.now;
+        let clocks = (0..space.workers()).map(|at| space.clock(world, at)).collect();
         if space.config.impatient {
-            Self { now, provisioned: &[5, 24], asked: &[24], sighting: &[1, 24] }
+            Self { now, clocks, provisioned: &[5, 24], asked: &[24], sighting: &[1, 24] }
         } else {
-            Self { now, provisioned: &[5], asked: &[], sighting: &[1] }
+            Self { now, clocks, provisioned: &[5], asked: &[], sighting: &[1] }
         }
     }
 
-    fn ages(&self) -> impl Iterator<Item = &'static [Tick]> {
-        let sighting = self.sighting;
-        (0..).zip(AGES).map(move |(at, limits)| if at == 9 { sighting } else { limits })
+    /// What each age in [`Digest::since`](crate::memory::Digest) is measured by, for this worker, and its limits.
+    fn ages(&self, worker: usize) -> impl Iterator<Item = (Tick, &'static [Tick])> {
+        let (now, sighting) = (self.now, self.sighting);
+        let clock = self.clocks.get(worker).copied().unwrap_or(now);
+        (0..).zip(AGES).map(move |(at, limits)| if at == SIGHTED { (clock, sighting) } else { (now, limits) })
+    }
+
+    /// The next deadline of a time of day, by any process's clock.
+    fn next(&self, since: Tick, limits: &[Tick]) -> Option<Tick> {
+        let left = self.clocks.iter().filter_map(|clock| Some(next(*clock, since, limits)? - clock));
+        left.min().map(|left| self.now + left)
+    }
+
+    /// The age of a time of day, by each process's clock. Another process's may be ahead.
+    fn age(&self, since: Tick, limits: &[Tick]) -> Tick {
+        let Some(most) = limits.iter().max() else { return 0 };
+        let age = |clock: Tick| (clock + APART).saturating_sub(since).min(APART + most);
+        self.clocks.iter().fold(0, |all, clock| all << 6 | age(*clock))
     }
 }
 
@@ -63,25 +86,28 @@ impl Space {
     /// Time goes on to the next deadline; false when there is none.
     pub fn advance(&self, world: &mut World) -> bool {
         let now = world.now;
-        let waits = Waits::of(self, now);
+        let waits = Waits::of(self, world);
         let mut deadlines: Vec<Option<Tick>> = Vec::with_capacity(32);
         for process in world.processes.iter().take(usize::from(self.processes())) {
             deadlines.push(next(now, process.started, STARTED));
-            deadlines.push(process.unknown.and_then(|at| next(now, at, LATE)));
+            for unknown in [process.unknown, process.unknown_beside] {
+                deadlines.push(unknown.and_then(|at| next(now, at, LATE)));
+            }
         }
-        for known in world.workers.iter().filter_map(|worker| worker.known.as_ref()) {
-            for (since, limits) in known.digest.since.iter().zip(waits.ages()) {
-                deadlines.push(since.and_then(|at| next(now, at, limits)));
+        for (at, worker) in world.workers.iter().enumerate() {
+            let Some(known) = &worker.known else { continue };
+            for (since, (clock, limits)) in known.digest.since.iter().zip(waits.ages(at)) {
+                deadlines.push(since.and_then(|at| Some(now + (next(clock, at, limits)? - clock))));
             }
         }
         for object in world.objects.iter().flatten() {
             let status = &object.status;
-            deadlines.push(status.provisioned.and_then(|at| next(now, at, waits.provisioned)));
+            deadlines.push(status.provisioned.and_then(|at| waits.next(at, waits.provisioned)));
             for asked in [status.requested, status.approved] {
-                deadlines.push(asked.and_then(|at| next(now, at, waits.asked)));
+                deadlines.push(asked.and_then(|at| waits.next(at, waits.asked)));
             }
         }
-        deadlines.extend(world.link.iter().map(|link| next(now, link.created, LINK)));
+        deadlines.extend(world.link.iter().chain(&world.beside).map(|link| next(now, link.created, LINK)));
         deadlines.extend(world.flights.iter().map(|flight| next(now, flight.sent, LATE)));
         for pec in &world.vault {
             if let Text::Record { at, .. } = pec.text {
@@ -99,12 +125,15 @@ impl Space {
     #[must_use]
     pub fn fingerprint(&self, world: &World) -> u64 {
         let mut hasher = DefaultHasher::new();
-        let (h, waits) = (&mut hasher, Waits::of(self, world.now));
-        for object in world.objects.iter().flatten() {
-            hash_object(h, &waits, object, world.link.as_ref());
+        let (h, waits) = (&mut hasher, Waits::of(self, world));
+        for (at, object) in (0..).zip(&world.objects) {
+            let Some(object) = object else { continue };
+            let object = Object { created: u16::from(object.created > self.dawn()), ..*object };
+            hash_object(h, &waits, &object, self.claimed(world, at));
         }
         (world.objects.map(|object| object.is_some()), world.signalr_gone, world.policies, world.replica).hash(h);
         hash_link(h, world.now, world.link.as_ref());
+        hash_link(h, world.now, world.beside.as_ref());
         world.vault.iter().for_each(|pec| hash_pec(h, world.now, pec));
         let [a, b] = [self.hash_worker(&waits, world, 0), self.hash_worker(&waits, world, 1)];
         let alike = self.config.layout == Layout::Replicas && self.config.visits.is_none();
@@ -120,39 +149,63 @@ impl Space {
             return 0;
         }
         let Some(worker) = world.workers.get(usize::from(at)) else { return 0 };
+        let link = self.claimed(world, worker.place);
         if let Some(process) = world.processes.get(usize::from(worker.process)) {
             age(now, process.started, STARTED).hash(h);
-            (process.unknown.map(|at| age(now, at, LATE)), process.occupant.map(|other| other == at)).hash(h);
+            for unknown in [process.unknown, process.unknown_beside] {
+                unknown.map(|at| age(now, at, LATE)).hash(h);
+            }
+            (process.is_down, process.occupant.map(|other| other == at)).hash(h);
         }
         for flight in world.flights.iter().filter(|flight| flight.worker == at) {
             hash_flight(h, now, flight);
         }
-        world.link.is_some_and(|link| link.put_by == worker.process).hash(h);
+        link.is_some_and(|link| link.put_by == worker.process).hash(h);
         (worker.uid, worker.sent, worker.stale, worker.first_alone, worker.alone, worker.twin_shown).hash(h);
         if let Some(cache) = &worker.cache {
-            hash_object(h, waits, cache, world.link.as_ref());
+            let cache = Object { created: u16::from(cache.created > self.dawn()), ..*cache };
+            hash_object(h, waits, &cache, link);
         }
         if let Some(known) = &worker.known {
             let digest = &known.digest;
-            for (since, limits) in digest.since.iter().zip(waits.ages()) {
-                since.map(|at| age(now, at, limits)).hash(h);
+            for (since, (clock, limits)) in digest.since.iter().zip(waits.ages(usize::from(at))) {
+                since.map(|at| age(clock, at, limits)).hash(h);
             }
             (digest.flags, digest.failures, digest.sighting, digest.candidate, digest.confirmed, digest.shown).hash(h);
             // What the two lists showed matters between the second one and the decision.
             worker.held.as_ref().filter(|held| held.vault.is_some()).and(digest.repeated.map(|age| age.min(1))).hash(h);
         }
         if let Some(held) = &worker.held {
-            hash_held(h, waits, world, held);
+            hash_held(h, waits, link, held);
+            if let Some(page) = &held.page {
+                let digest = worker.known.as_ref().map(|known| known.digest);
+                let process = world.processes.get(usize::from(worker.process));
+                let clock = page.begun + self.clock(world, at) - now;
+                process.map(|process| age(page.begun, process.started, STARTED)).hash(h);
+                digest.map(|digest| since_then(&digest, page.begun, clock)).hash(h);
+                hash_link(h, now, page.link.as_ref());
+                page.vault.iter().for_each(|pec| hash_pec(h, now, pec));
+            }
         }
         hasher.finish()
     }
+
+    /// The link that the object in this place claims.
+    fn claimed<'w>(&self, world: &'w World, place: u8) -> Option<&'w Spl> {
+        let beside = place == 1 && self.config.layout == Layout::Tenants;
+        if beside { world.beside.as_ref() } else { world.link.as_ref() }
+    }
+}
+
+/// What the first page of a list is compared with: the first of M5's two lists, and a decision that was sent.
+fn since_then(digest: &Digest, begun: Tick, clock: Tick) -> [Option<Tick>; 2] {
+    let since = |at: usize, now| Some(age(now, digest.since.get(at).copied()??, AGES.get(at)?));
+    [since(SIGHTED, clock), since(DECIDED, begun)]
 }
 
 fn hash_object(h: &mut DefaultHasher, waits: &Waits, object: &Object, link: Option<&Spl>) {
     let mut object = *object;
     object.status = status(waits, &object.status, link);
-    // Compared with that of the rival only.
-    object.created = u16::from(object.created > 0);
     object.hash(h);
 }
 
@@ -162,7 +215,7 @@ fn newer(waits: &Waits, link: Option<&Spl>, revoked: Tick) -> Tick {
 }
 
 fn status(waits: &Waits, status: &Status, link: Option<&Spl>) -> Status {
-    let since = |at: Option<Tick>, limits| at.map(|at| age(waits.now, at, limits));
+    let since = |at: Option<Tick>, limits| at.map(|at| waits.age(at, limits));
     Status {
         provisioned: since(status.provisioned, waits.provisioned),
         requested: since(status.requested, waits.asked),
@@ -195,9 +248,9 @@ fn hash_flight(h: &mut DefaultHasher, now: Tick, flight: &Flight) {
 }
 
 /// A pass that is still reading is told apart by what it was handed, one that has decided by its decision.
-fn hash_held(h: &mut DefaultHasher, waits: &Waits, world: &World, held: &Held) {
+fn hash_held(h: &mut DefaultHasher, waits: &Waits, link: Option<&Spl>, held: &Held) {
     let object = &held.object;
-    (object.uid, object.generation, object.deleting, object.finalizer, object.force, object.recreate).hash(h);
+    (object.uid, object.generation, object.deleting, object.finalizers, object.force, object.recreate).hash(h);
     (object.automatic, object.observe, object.detach).hash(h);
     held.link.map(|link| link.map(|link| (link.uid, link.nonce, link.provision, link.connection))).hash(h);
     (held.next, held.policies, held.single.is_some()).hash(h);
@@ -205,14 +258,14 @@ fn hash_held(h: &mut DefaultHasher, waits: &Waits, world: &World, held: &Held) {
         for pec in held.vault.iter().flatten() {
             (pec.name, pec.text.bears()).hash(h);
         }
-        return hash_plan(h, waits, world.link.as_ref(), plan);
+        return hash_plan(h, waits, link, plan);
     }
-    status(waits, &object.status, world.link.as_ref()).hash(h);
+    status(waits, &object.status, link).hash(h);
     status(waits, &object.status, held.link.flatten().as_ref()).revoked.hash(h);
     let Memory { deleting_for, quarantine, .. } = &held.observed.memory;
     (deleting_for.map(|age| (age.as_secs() / SECONDS).min(8)), quarantine, held.faults).hash(h);
     (held.observed.late_write.map(|late| (late.left, late.told)), held.observed.signalr_busy).hash(h);
-    held.observed.rivals.iter().for_each(|rival| (rival.manages, &rival.object.uid).hash(h));
+    held.rivals.iter().for_each(|rival| (rival.manages, &rival.object.uid).hash(h));
     hash_link(h, held.listed, held.link.flatten().as_ref());
     // Its age counts against a revocation only.
     if let Some(single) = held.single.flatten() {
@@ -250,7 +303,7 @@ fn hash_report(h: &mut DefaultHasher, waits: &Waits, link: Option<&Spl>, report:
     }
     if let Fact::Set(ApprovalFacts { requested_at, approved_at, approved_by, revoked_at, policy }) = &report.approval {
         for at in [requested_at, approved_at] {
-            at.map(|at| age(waits.now, wire::tick(at), waits.asked)).hash(h);
+            at.map(|at| waits.age(wire::tick(at), waits.asked)).hash(h);
         }
         (approved_by.map(|by| by as u8), revoked_at.map(|at| newer(waits, link, wire::tick(at))), policy).hash(h);
     }

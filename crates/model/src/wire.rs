@@ -20,7 +20,7 @@ use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, InvalidId
 
 use crate::rare::Inexact;
 use crate::state::{
-    Endpoint, LIMITS, Object, Pec, Policies, Provision, SECONDS, Spl, Status, Subscription, Text, Tick,
+    Endpoint, LIMITS, Object, Pec, Policies, Provision, SECONDS, Spl, Status, Subscription, Text, Tick, is_second,
 };
 
 const WORDS: &str = "please approve";
@@ -37,9 +37,14 @@ const NAMES: u8 = 24;
 #[derive(Debug)]
 pub struct Wire {
     desired: Desired,
+    /// What the second tenant asks for: another link of the same SignalR, in whose message the marker of the first one's
+    /// first link is copied.
+    second: Desired,
     connections: Vec<ConnectionId>,
     endpoints: Vec<[EndpointId; 2]>,
     policy: Policy,
+    /// The second tenant's policy, which permits more.
+    lax: Policy,
 }
 
 /// The time of day at a tick.
@@ -135,25 +140,40 @@ impl Wire {
             recreate: None,
             remembered: Remembered::default(),
         };
+        let second = Desired {
+            object: ObjectIdentity { namespace: "fabrikam".into(), ..desired.object.clone() },
+            link: LinkId::new(&signalr, "kv-pe-2")?,
+            request_text: marker(1, 1, 0).message(""),
+            ..desired.clone()
+        };
+        let policy = Policy {
+            name: "contoso".into(),
+            generation: 1,
+            namespaces: vec!["contoso".into()],
+            selector: None,
+            signalr: vec![SIGNALR.into()],
+            vaults: vec![VAULT.into()],
+            endpoint_subscriptions: vec![MICROSOFT.into()],
+            // Paced, 6 ticks.
+            confirm_within: Duration::from_secs(15 * 60),
+            on_unconfirmed: OnUnconfirmed::Revoke,
+        };
         let connection = |name| ConnectionId::parse(&format!("{VAULT}/privateEndpointConnections/pe-{name}"));
         Ok(Self {
-            desired,
             connections: (0..NAMES).map(connection).collect::<Result<_, _>>()?,
             endpoints: (0..NAMES)
                 .map(|name| Ok([endpoint(MICROSOFT, name)?, endpoint(ELSEWHERE, name)?]))
                 .collect::<Result<_, _>>()?,
-            policy: Policy {
-                name: "contoso".into(),
-                generation: 1,
-                namespaces: vec!["contoso".into()],
-                selector: None,
-                signalr: vec![SIGNALR.into()],
-                vaults: vec![VAULT.into()],
-                endpoint_subscriptions: vec![MICROSOFT.into()],
-                // Paced, 6 ticks.
-                confirm_within: Duration::from_secs(15 * 60),
-                on_unconfirmed: OnUnconfirmed::Revoke,
+            lax: Policy {
+                name: "fabrikam".into(),
+                namespaces: vec!["fabrikam".into()],
+                endpoint_subscriptions: vec!["*".into()],
+                on_unconfirmed: OnUnconfirmed::Hold,
+                ..policy.clone()
             },
+            policy,
+            desired,
+            second,
         })
     }
 
@@ -174,15 +194,20 @@ impl Wire {
         })
     }
 
+    /// What all objects of a tenant ask for.
+    fn asked(&self, uid: u8) -> &Desired {
+        if is_second(uid) { &self.second } else { &self.desired }
+    }
+
     /// What an object asks for.
     #[must_use]
     pub fn desired(&self, object: &Object, name: &str) -> Desired {
-        let mut desired = self.desired.clone();
+        let mut desired = self.asked(object.uid).clone();
         desired.object.uid = uid(object.uid);
         desired.object.name = name.to_owned();
         desired.object.created = Some(time(object.created));
         desired.generation = i64::from(object.generation);
-        (desired.deleting, desired.finalizer) = (object.deleting, object.finalizer);
+        (desired.deleting, desired.finalizer) = (object.deleting, object.has_finalizer());
         desired.force_finalize = object.force;
         if object.automatic {
             desired.mode = ApprovalMode::Automatic;
@@ -271,10 +296,10 @@ impl Wire {
     #[must_use]
     pub fn link(&self, link: &Spl) -> Link {
         Link {
-            name: "kv-pe".into(),
+            name: self.asked(link.uid).link.name().into(),
             target: VAULT.into(),
             group_id: "vault".into(),
-            message: marker(link.uid, link.nonce, link.tag).message(WORDS),
+            message: marker(link.uid, link.nonce, link.tag).message(&self.asked(link.uid).request_text),
             provisioning: match link.provision {
                 Provision::Creating => Provisioning::InProgress("Creating".into()),
                 Provision::Succeeded => Provisioning::Succeeded,
@@ -289,19 +314,19 @@ impl Wire {
 
     /// A list of links.
     #[must_use]
-    pub fn links(&self, link: Option<Link>, now: Tick) -> Arc<Links> {
-        Arc::new(Links { links: link.into_iter().collect(), date: Some(time(now)) })
+    pub fn links(&self, links: Vec<Link>, now: Tick) -> Arc<Links> {
+        Arc::new(Links { links, date: Some(time(now)) })
     }
 
     /// What a description says.
     #[must_use]
     pub fn text(&self, text: &Text) -> String {
         match *text {
-            Text::Message { uid, nonce, tag } => marker(uid, nonce, tag).message(WORDS),
+            Text::Message { uid, nonce, tag } => marker(uid, nonce, tag).message(&self.asked(uid).request_text),
             Text::Record { verdict, at, endpoint, uid: owner, nonce: creation } => ApprovalRecord {
                 at: time(at),
                 verdict,
-                object: "contoso/kv-pe".into(),
+                object: self.asked(owner).object.path(),
                 endpoint_hash: self.endpoint_id(endpoint).map_or_else(|| NO_ENDPOINT.to_owned(), endpoint_hash),
                 uid: uid(owner),
                 nonce: nonce(creation),
@@ -341,10 +366,10 @@ impl Wire {
         }
     }
 
-    /// The namespace and the policies.
+    /// The namespace and the policies; `has_second` says whether there is a second tenant's.
     #[must_use]
-    pub fn permissions(&self, policies: Policies) -> Permissions {
-        let policies = match policies {
+    pub fn permissions(&self, policies: Policies, has_second: bool) -> Permissions {
+        let mut policies = match policies {
             Policies::Absent => vec![],
             Policies::Revoke => vec![self.policy.clone()],
             Policies::Later => vec![Policy { generation: 3, ..self.policy.clone() }],
@@ -352,6 +377,7 @@ impl Wire {
                 vec![Policy { on_unconfirmed: OnUnconfirmed::Hold, generation: 2, ..self.policy.clone() }]
             }
         };
+        policies.extend(has_second.then(|| self.lax.clone()));
         Permissions { terminating: false, labels: vec![], policies }
     }
 

@@ -10,13 +10,25 @@ use signalr_private_link_core::marker::Verdict;
 use signalr_private_link_core::memory::Learned;
 use signalr_private_link_core::{Again, ArmError, Failure, Outcome, Plan, conclude};
 
+use crate::finalizers::{Finalizer, Finalizers};
 use crate::pass::NAMES;
 use crate::space::{Rule, Space};
-use crate::state::{Flight, Held, LIMITS, Object, Pec, Provision, Spl, World, Write};
+use crate::state::{LIMITS, Object, Pec, Provision, Spl, World};
 use crate::wire;
+use crate::work::{Flight, Held, Write};
 
 fn changed(what: &str) -> Option<Outcome> {
     Some(Outcome::Changed(what.to_owned()))
+}
+
+/// As `Objects::add_finalizer` and `Objects::remove_finalizer` write the list: by what this pass has read of it.
+fn patched(now: Finalizers, read: Finalizers, action: &Action) -> Finalizers {
+    match (action, read.position(Finalizer::Ours)) {
+        (Action::AddFinalizer, _) if read.is_empty() => Finalizers::default().and(Finalizer::Ours),
+        (Action::AddFinalizer, _) => now.and(Finalizer::Ours),
+        (_, Some(index)) => now.without_index(index),
+        (_, None) => now,
+    }
 }
 
 impl Space {
@@ -69,8 +81,10 @@ impl Space {
         if object.uid != held.object.uid {
             world.must_not("S9", "a write to Kubernetes changed an object of another uid");
         }
+        let before = object.finalizers;
+        object.finalizers = patched(before, held.object.finalizers, action);
+        world.judge_finalizers(before, object.finalizers);
         if *action == Action::AddFinalizer {
-            object.finalizer = true;
             world.replace(place, Some(object), Some(at));
         } else {
             if !object.deleting {
@@ -81,7 +95,7 @@ impl Space {
             if object.force || object.detach || object.observe {
                 world.release(object.uid);
             }
-            world.replace(place, None, Some(at));
+            world.replace(place, Some(object).filter(|object| !object.finalizers.is_empty()), Some(at));
             world.judge_gone(object.uid);
         }
         Outcome::Applied(None)
@@ -96,7 +110,7 @@ impl Space {
         world.object(place).is_some_and(|live| {
             let was = held.object;
             let same = |object: &Object| {
-                (object.uid, object.generation, object.deleting, object.finalizer, object.recreate, object.force)
+                (object.uid, object.generation, object.deleting, object.has_finalizer(), object.recreate, object.force)
             };
             same(live) == same(&was)
         })
@@ -129,6 +143,7 @@ impl Space {
             return changed("the link is not what was decided on");
         }
         world.judge_put(held.object.uid);
+        world.judge_claim(held);
         let renew = replaces && self.is_off(Rule::FailedRenewed);
         let (nonce, tag) = match world.link.filter(|_| replaces && !renew) {
             Some(link) => (link.nonce, link.tag),
@@ -227,7 +242,9 @@ impl Space {
             permissions: &permissions,
             connection: connection.as_ref(),
         };
-        still_authorised(&held.desired, decision, &last).map(|()| *seen)
+        let mut decision = decision.clone();
+        decision.presumes_link_gone &= !self.is_off(Rule::OlderList);
+        still_authorised(&held.desired, &decision, &last).map(|()| *seen)
     }
 
     fn send(&self, world: &mut World, at: u8, held: &Held, write: Write) {
@@ -294,7 +311,7 @@ impl Space {
         if object.uid != held.object.uid {
             world.must_not("S9", "status of an object of another uid was written");
         }
-        let status = self.wire.told(&object.status, report, world.now);
+        let status = self.wire.told(&object.status, report, self.clock(world, at));
         if status.ready == Some(true) && object.status.ready != Some(true) {
             world.judge_ready(held);
         }
