@@ -37,7 +37,7 @@ impl World {
         self.ghost.released & bit(uid) != 0
     }
 
-    fn is_forced(&self, uid: u8) -> bool {
+    pub(crate) fn is_forced(&self, uid: u8) -> bool {
         self.ghost.forced & bit(uid) != 0
     }
 
@@ -85,8 +85,11 @@ impl World {
         }
     }
 
-    /// S14: of those that claimed the link when the pass began, the elder puts it.
+    /// S14: of those that claimed the link when the pass began, the elder creates it; whose it is puts it again.
     pub fn judge_claim(&mut self, held: &Held) {
+        if self.link.is_some_and(|link| link.uid == held.object.uid) {
+            return;
+        }
         let age = |object: &ObjectIdentity| (object.created, object.uid.clone());
         let own = age(&held.desired.object);
         if held.rivals.iter().any(|rival| rival.manages && age(&rival.object) < own) {
