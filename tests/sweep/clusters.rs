@@ -67,7 +67,7 @@ async fn race(seed: u64) -> ([Stage; 2], BTreeSet<String>) {
 
 /// Between the last read and the write the other one's link may come (A2): Azure refuses a second
 /// change while the first is under way.
-const TOO_CLOSE: &str = "S5: a link is put over another's that is Creating";
+const TOO_CLOSE: &str = "S5: a link is put over somebody else's that is Creating";
 
 #[test]
 fn two_clusters_race_for_one_link() {

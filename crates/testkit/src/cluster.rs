@@ -231,7 +231,15 @@ impl Cluster {
         let file = tools::definitions()?.join(format!("{kind}.yaml"));
         let definition = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         self.apply(&definition).map_err(anyhow::Error::msg)?;
-        self.kubectl_ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).map(drop)
+        // Right after it was taken a definition has no conditions yet, which kubectl calls an error.
+        let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
+        for _ in 0..50 {
+            if self.kubectl_ok(&wait).is_ok() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+        self.kubectl_ok(&wait).map(drop)
     }
 
     /// Runs kubectl with a manifest on its standard input.
