@@ -237,7 +237,7 @@ impl Cluster {
             if self.kubectl_ok(&wait).is_ok() {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(200));
         }
         self.kubectl_ok(&wait).map(drop)
     }
