@@ -375,6 +375,9 @@ async fn azure_is_told_of_a_trace_only_where_that_is_asked_for() {
         .with_tracer(provider.tracer("test"))
         .with_context_activation(false);
     let _collected = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    // As long as there is only one, tracing asks the thread that makes a span first whether anybody wants it, and keeps the
+    // answer for all: another test's thread, where nobody collects, would say no.
+    let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     for propagates in [false, true] {
         let make = || -> anyhow::Result<Arc<dyn TokenCredential>> {
             Ok(Arc::new(Numbered { takes: Duration::ZERO, issued: Arc::default() }))
