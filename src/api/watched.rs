@@ -10,13 +10,10 @@ use serde::{Deserialize, Deserializer};
 use super::SignalRSharedPrivateLink;
 use super::stored::UsedMetadata;
 
-/// A watched object. One whose spec cannot be decoded does not stall the others.
+/// A watched object without its `status`; its metadata alone where the spec cannot be decoded, which does not stall the
+/// others.
 #[derive(Debug, Clone)]
-pub struct Watched {
-    metadata: ObjectMeta,
-    /// Without its `status`; `None` where the spec cannot be decoded.
-    pub object: Option<SignalRSharedPrivateLink>,
-}
+pub struct Watched(pub Result<SignalRSharedPrivateLink, ObjectMeta>);
 
 impl<'de> Deserialize<'de> for Watched {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -28,9 +25,10 @@ impl<'de> Deserialize<'de> for Watched {
         }
         let Shown { metadata, spec } = Shown::deserialize(deserializer)?;
         let metadata = ObjectMeta::from(metadata);
-        let spec = serde_json::from_value(spec).ok();
-        let object = spec.map(|spec| SignalRSharedPrivateLink { metadata: metadata.clone(), spec, status: None });
-        Ok(Self { metadata, object })
+        Ok(Self(match serde_json::from_value(spec) {
+            Ok(spec) => Ok(SignalRSharedPrivateLink { metadata, spec, status: None }),
+            Err(_) => Err(metadata),
+        }))
     }
 }
 
@@ -55,11 +53,17 @@ impl Resource for Watched {
     }
 
     fn meta(&self) -> &ObjectMeta {
-        &self.metadata
+        match &self.0 {
+            Ok(object) => &object.metadata,
+            Err(metadata) => metadata,
+        }
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
+        match &mut self.0 {
+            Ok(object) => &mut object.metadata,
+            Err(metadata) => metadata,
+        }
     }
 }
 
@@ -83,11 +87,11 @@ mod tests {
             "status": "nobody reads it",
         });
         let read = |object: &serde_json::Value| serde_json::from_value::<Watched>(object.clone()).unwrap();
-        assert!(api::desired(read(&object).object.as_ref().unwrap()).is_ok());
+        assert!(api::desired(read(&object).0.as_ref().unwrap()).is_ok());
         for spec in [json!({"signalR": 7}), json!(null), json!([])] {
             object["spec"] = spec;
             let watched = read(&object);
-            assert!(watched.object.is_none());
+            assert!(watched.0.is_err());
             assert_eq!(watched.meta().uid.as_deref(), Some("1"));
         }
         object["metadata"] = json!({"uid": 7});

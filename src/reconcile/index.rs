@@ -54,7 +54,7 @@ struct Claim {
 
 impl Claim {
     fn of(object: &Watched) -> Option<Self> {
-        let desired = api::desired(object.object.as_ref()?).ok()?;
+        let desired = api::desired(object.0.as_ref().ok()?).ok()?;
         Some(Self {
             created: desired.object.created,
             link: desired.link.key().into(),
@@ -386,7 +386,7 @@ mod tests {
     fn rivals_are_those_that_claim_the_same_link() {
         let index = Index::new(1);
         words(&index, list(0, &["a", "b"]));
-        let own = named("a").object.unwrap();
+        let own = named("a").0.unwrap();
         let desired = api::desired(&own).unwrap();
         let rivals = index.rivals(&desired);
         assert_eq!(rivals.iter().map(|rival| rival.object.name.as_str()).collect::<Vec<_>>(), ["b"]);

@@ -121,11 +121,14 @@ impl Lanes {
         });
     }
 
-    /// The pass of an object ended in which it did not queue. If it does not write either, the next one goes.
-    pub fn yield_turn(&self, signalr: &str, object: &ObjectKey) {
-        if !self.occupied_by(signalr, object) {
+    /// The pass of an object ended in which it did not queue. If it does not write either, it leaves the lane, and the
+    /// next one goes; whether it has left.
+    pub fn yield_turn(&self, signalr: &str, object: &ObjectKey) -> bool {
+        let leaves = !self.occupied_by(signalr, object);
+        if leaves {
             self.leave(signalr, object);
         }
+        leaves
     }
 
     /// An object is gone: it neither waits nor writes any more. A pass that was under way then may have queued it

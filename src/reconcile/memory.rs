@@ -31,7 +31,7 @@ pub(super) struct ObjectMemory {
     /// What somebody was last told to look at.
     pub alarm: Option<String>,
     pub operation: Option<FollowedOperation>,
-    /// The SignalR in whose lane it waited or wrote last.
+    /// The SignalR in whose lane it waits or writes.
     pub lane: Option<Box<str>>,
     /// A hash of generation and annotations: somebody may have asked to look at once.
     asked: u64,

@@ -136,9 +136,7 @@ async fn unbroken(context: &Context, key: &ObjectKey) -> Option<Duration> {
     context.metrics.links.reconciled(end.outcome, begun.elapsed());
     spans::end_pass(&span, end.outcome.into(), end.told.map(Reason::as_str));
     let mut memory = memory.lock();
-    if let Some(lane) = memory.lane.as_deref().filter(|_| !end.is_queued) {
-        context.lanes.yield_turn(lane, key);
-    }
+    memory.lane.take_if(|lane| !end.is_queued && context.lanes.yield_turn(lane, key));
     context.wait(&mut memory, end.look, end.told)
 }
 
