@@ -18,8 +18,7 @@ async fn every_overlay_is_taken_and_the_one_without_approver_takes_no_policy() {
         let apply = ["apply", "--server-side", "--force-conflicts", "-k", overlay.to_str().unwrap()];
         cluster.kubectl_ok(&apply).unwrap();
     }
-    let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
-    cluster.kubectl_ok(&wait).unwrap();
+    cluster.until_defined().unwrap();
     // An admission policy is in force some moments after it was made.
     let refused = eventually("the policy to be refused", std::time::Duration::from_secs(30), || async {
         Ok(match cluster.with_manifest(&["apply", "--dry-run=server", "-f", "-"], &policy()) {

@@ -42,8 +42,7 @@ async fn links_outlive_upgrades_and_releases() {
     assert!(!notes.contains("WARNING"), "{notes}");
     let manifest = Scene::manifest("contoso", "kv-pe", "contoso-signalr", "contoso-kv", &LinkOptions::default());
     // The definitions take a moment to be served.
-    let wait = ["wait", "--for=condition=Established", "crd/signalrsharedprivatelinks.privatelink.signalr-operator.io"];
-    place.0.kubectl_ok(&wait).unwrap();
+    place.0.until_defined().unwrap();
     place.0.apply(&manifest.to_string()).unwrap();
     let before = place.link();
 

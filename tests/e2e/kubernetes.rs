@@ -69,7 +69,7 @@ fn definitions_that_are_deleted_and_installed_again_delete_no_link() {
 
         let printed = std::process::Command::new(binary()).arg("crds").output().unwrap();
         scene.cluster.apply(&String::from_utf8(printed.stdout).unwrap()).unwrap();
-        scene.cluster.kubectl_ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).unwrap();
+        scene.cluster.until_defined().unwrap();
         let options = LinkOptions::default();
         let manifest = |name: &str| Scene::manifest("definitions", name, "contoso-signalr", "contoso-kv", &options);
         for (name, reason) in [("kv-pe", "AlreadyExists"), ("other", "PendingApproval")] {

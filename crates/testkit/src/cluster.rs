@@ -231,15 +231,23 @@ impl Cluster {
         let file = tools::definitions()?.join(format!("{kind}.yaml"));
         let definition = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         self.apply(&definition).map_err(anyhow::Error::msg)?;
+        self.until_defined()
+    }
+
+    /// Waits until all definitions that were applied are served.
+    ///
+    /// # Errors
+    /// When one of them is not after a minute.
+    pub fn until_defined(&self) -> anyhow::Result<()> {
+        let wait = || self.kubectl_ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
         // Right after it was taken a definition has no conditions yet, which kubectl calls an error.
-        let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
         for _ in 0..50 {
-            if self.kubectl_ok(&wait).is_ok() {
-                break;
+            if wait().is_ok() {
+                return Ok(());
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        self.kubectl_ok(&wait).map(drop)
+        wait().map(drop)
     }
 
     /// Runs kubectl with a manifest on its standard input.

@@ -46,7 +46,7 @@ impl Scene {
         let printed = Command::new(operator).arg("crds").output().context("the operator cannot be run")?;
         let crds = String::from_utf8(printed.stdout)?;
         cluster.apply(&crds).map_err(anyhow::Error::msg)?;
-        cluster.kubectl_ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
+        cluster.until_defined()?;
         Ok(Self { cluster, azure })
     }
 
