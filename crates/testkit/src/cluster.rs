@@ -14,7 +14,7 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 
-use crate::{eventually, free_port, tools};
+use crate::{eventually, free_port, process, tools};
 
 /// A running cluster. Dropping it stops both processes and removes their directory; so does the
 /// end of this process, however it ends.
@@ -280,6 +280,13 @@ impl Cluster {
     pub fn get(&self, namespace: &str, kind: &str, name: &str) -> anyhow::Result<Option<Value>> {
         let text = self.kubectl_ok(&["get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found"])?;
         if text.trim().is_empty() { Ok(None) } else { Ok(Some(serde_json::from_str(&text)?)) }
+    }
+
+    /// The processor time that the API server and etcd have used so far.
+    #[must_use]
+    pub fn processor_time(&self) -> Duration {
+        let processes = process::children(&self.supervisor.id().to_string());
+        processes.iter().filter_map(|process| process::processor_time(process)).sum()
     }
 
     /// A client with the administrator's rights.

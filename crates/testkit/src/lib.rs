@@ -10,6 +10,7 @@ pub mod kubernetes_suite;
 pub mod metrics;
 pub mod operator;
 pub mod pod;
+pub mod process;
 pub mod prometheus;
 pub mod proxy;
 pub mod scene;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::{Azure, Cluster};
+use crate::{Azure, Cluster, process};
 
 /// A running operator; dropping it ends it, and so does the end of this process.
 pub struct Operator {
@@ -180,28 +180,19 @@ impl Operator {
     /// Its resident memory in KiB, where /proc tells.
     #[must_use]
     pub fn memory(&self) -> Option<u64> {
-        self.status("VmRSS:")
+        process::status(&self.process, "VmRSS:")
     }
 
     /// The most resident memory that it has had so far, in KiB, where /proc tells.
     #[must_use]
     pub fn peak_memory(&self) -> Option<u64> {
-        self.status("VmHWM:")
-    }
-
-    fn status(&self, field: &str) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process)).ok()?;
-        status.lines().find_map(|line| line.strip_prefix(field))?.split_whitespace().next()?.parse().ok()
+        process::status(&self.process, "VmHWM:")
     }
 
     /// The processor time that it has used so far, where /proc tells.
     #[must_use]
     pub fn processor_time(&self) -> Option<Duration> {
-        // Linux counts in hundredths of a second (proc_pid_stat(5)): utime and stime, counted from after the name.
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process)).ok()?;
-        let fields = stat.rsplit(')').next()?.split_whitespace();
-        let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-        Some(Duration::from_millis(ticks * 10))
+        process::processor_time(&self.process)
     }
 }
 

@@ -6,25 +6,29 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use azure_sim::Config;
 use futures::{StreamExt as _, TryStreamExt as _};
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use testkit::metrics::Scrape;
 use testkit::operator::Settings;
-use testkit::scene::{LinkOptions, Scene, condition};
+use testkit::scene::{LinkOptions, Scene};
 use testkit::{Operator, azure, eventually, free_port};
 
+use super::board::{Board, Shown};
 use super::fleet::Size;
 use super::progress;
 
 /// How many objects are created at the same time.
 const CREATORS: usize = 16;
+/// How long passes between two looks at what the watch has shown.
+const LOOK: Duration = Duration::from_millis(100);
 
 pub struct Place {
     pub scene: Scene,
     binary: PathBuf,
     operator: Option<Operator>,
     metrics: String,
+    board: Board,
 }
 
 /// How long things take in Azure, in milliseconds.
@@ -49,7 +53,8 @@ impl Place {
         for number in 0..namespaces {
             scene.namespace(&namespace(number))?;
         }
-        Ok(Self { scene, binary: binary.to_owned(), operator: None, metrics: String::new() })
+        let board = Board::start(links(scene.cluster.client().await?, None));
+        Ok(Self { scene, binary: binary.to_owned(), operator: None, metrics: String::new(), board })
     }
 
     pub async fn start_operator(&mut self, pace: &str) -> anyhow::Result<()> {
@@ -103,9 +108,6 @@ impl Place {
         Ok(())
     }
 
-    async fn links(&self, namespace: Option<&str>) -> anyhow::Result<Api<DynamicObject>> {
-        Ok(links(self.scene.cluster.client().await?, namespace))
-    }
     /// Creates links over the parents and namespaces of this size.
     pub async fn create(&self, size: Size, spec: &Value) -> anyhow::Result<()> {
         let items = (0..size.links).map(|link| {
@@ -134,34 +136,34 @@ impl Place {
             .await
     }
 
+    /// Sets a field of the spec of all links, or clears it with null, and waits until the operator has seen each.
+    pub async fn change_all(&self, size: Size, spec: &Value, limit: Duration) -> anyhow::Result<()> {
+        let client = self.scene.cluster.client().await?;
+        let patch = Patch::Merge(json!({"spec": spec}));
+        futures::stream::iter(0..size.links)
+            .map(|link| {
+                let (api, patch) = (links(client.clone(), Some(&namespace(link % size.namespaces))), &patch);
+                async move { api.patch(&format!("link-{link}"), &PatchParams::default(), patch).await.map(drop) }
+            })
+            .buffer_unordered(CREATORS)
+            .try_for_each(|()| async { Ok(()) })
+            .await?;
+        self.wait("links of the second generation", size.links, limit, |link| link.observed_generation == Some(2)).await
+    }
+
     /// Deletes all links, and waits until none is there.
     pub async fn delete_all(&self, namespaces: usize, limit: Duration) -> anyhow::Result<()> {
+        let client = self.scene.cluster.client().await?;
         for number in 0..namespaces {
-            self.links(Some(&namespace(number)))
-                .await?
-                .delete_collection(&Default::default(), &ListParams::default())
-                .await?;
+            let links = links(client.clone(), Some(&namespace(number)));
+            links.delete_collection(&Default::default(), &ListParams::default()).await?;
         }
         eventually("no links", limit, || async {
-            let left = self.count(None, |_| true).await?;
-            pause(left).await;
+            tokio::time::sleep(LOOK).await;
+            let left = self.board.count(|_| true);
             Ok(if left == 0 { Ok(()) } else { Err(format!("{left} left")) })
         })
         .await
-    }
-
-    /// How many links there are for which this holds.
-    async fn count(&self, namespace: Option<&str>, holds: impl Fn(&Value) -> bool) -> anyhow::Result<usize> {
-        let links = self.links(namespace).await?;
-        let (mut parameters, mut found) = (ListParams::default().limit(500), 0);
-        loop {
-            let page = links.list(&parameters).await?;
-            found += page.items.iter().filter(|link| holds(&link.data)).count();
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => parameters = parameters.continue_token(&token),
-                None => return Ok(found),
-            }
-        }
     }
 
     /// Waits until this many links have this value of Ready's `field`.
@@ -177,20 +179,32 @@ impl Place {
         value: &str,
         limit: Duration,
     ) -> anyhow::Result<()> {
-        let says = |link: &Value| condition(link, "Ready").is_some_and(|ready| ready.get(field) == Some(&json!(value)));
-        let begun = Instant::now();
-        eventually(&format!("{links} links with {field} {value}"), limit, || async {
-            let there = self.count(namespace, says).await?;
-            if links > 1 {
-                progress(&format!(
-                    "{there} of {links} with {field} {value} after {:.0} s",
-                    begun.elapsed().as_secs_f64()
-                ));
+        let is_here = |link: &Shown| namespace.is_none_or(|namespace| link.namespace == namespace);
+        let says = |link: &Shown| is_here(link) && link.ready.get(field).and_then(Value::as_str) == Some(value);
+        self.wait(&format!("links with {field} {value}"), links, limit, says).await
+    }
+
+    /// Waits until so many links are as wanted, and tells every ten seconds how many are.
+    async fn wait(
+        &self,
+        wanted: &str,
+        links: usize,
+        limit: Duration,
+        holds: impl Fn(&Shown) -> bool,
+    ) -> anyhow::Result<()> {
+        let (begun, mut told) = (Instant::now(), 0);
+        loop {
+            let (there, passed) = (self.board.count(&holds), begun.elapsed());
+            if there >= links {
+                return Ok(());
             }
-            pause(links.saturating_sub(there)).await;
-            Ok(if there >= links { Ok(()) } else { Err(format!("{there}")) })
-        })
-        .await
+            anyhow::ensure!(passed < limit, "{there} of {links} {wanted} after {} s", passed.as_secs());
+            if passed.as_secs() / 10 > told {
+                told = passed.as_secs() / 10;
+                progress(&format!("{there} of {links} {wanted} after {} s", passed.as_secs()));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 }
 
@@ -202,12 +216,6 @@ fn links(client: Client, namespace: Option<&str>) -> Api<DynamicObject> {
         Some(namespace) => Api::namespaced_with(client, namespace, &resource),
         None => Api::all_with(client, &resource),
     }
-}
-
-/// Looking costs the machine much, so the more is missing the longer is waited.
-async fn pause(missing: usize) {
-    let wait = Duration::from_millis(missing as u64 * 4).clamp(Duration::from_millis(100), Duration::from_secs(10));
-    tokio::time::sleep(wait).await;
 }
 
 /// Requests to the simulator of this kind.
