@@ -18,7 +18,9 @@ use crate::kubernetes::{Events, Objects};
 use crate::metrics::{Metrics, WatchKind};
 use crate::permissions::{self, PolicyWatch};
 use crate::queue::Queue;
-use crate::reconcile::{self, Change, Clock, Context, Index, Jitter, Lanes, Memories, ObjectKey, Orphans, Outage};
+use crate::reconcile::{
+    self, Change, Clock, Context, Index, Jitter, Lanes, Memories, ObjectKey, Orphans, Outage, Sequel,
+};
 
 /// Passes that run at the same time.
 const CONCURRENCY: usize = 256;
@@ -94,19 +96,25 @@ async fn work(
 ) {
     let (mut changes, mut shutdown) = (std::pin::pin!(changes), std::pin::pin!(shutdown));
     let (mut queue, mut passes) = (Queue::new(CONCURRENCY, context.metrics.links.queue_depth()), JoinSet::new());
+    let pass = |key: ObjectKey, written| {
+        let context = context.clone();
+        async move {
+            let sequel = reconcile::pass(&context, &key, written).await;
+            (key, sequel)
+        }
+    };
     loop {
         while let Some(key) = queue.begin() {
-            let context = context.clone();
-            passes.spawn(async move {
-                let wait = reconcile::pass(&context, &key).await;
-                (key, wait)
-            });
+            passes.spawn(pass(key, None));
         }
         tokio::select! {
             biased;
             () = &mut shutdown => break,
             // A pass catches its own panics.
-            Some(Ok((key, wait))) = passes.join_next() => queue.end(key, wait),
+            Some(Ok((key, sequel))) = passes.join_next() => match sequel {
+                Sequel::Step(written) => drop(passes.spawn(pass(key, Some(written)))),
+                Sequel::Look(wait) => queue.end(key, wait),
+            },
             Some(key) = woken.recv() => queue.add(key),
             Some(key) = changes.next() => queue.add(key),
             () = queue.wait() => {}

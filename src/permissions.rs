@@ -222,10 +222,10 @@ async fn say_all(
         };
         match objects.write_status(policy.as_ref(), &status).await {
             // Another version is on its way, and brings us here again.
-            Ok(()) if policy.0.is_err() => {
+            Ok(_) if policy.0.is_err() => {
                 unreadable.insert(policy.name_any(), version(policy));
             }
-            Ok(()) | Err(KubeFailure::Changed | KubeFailure::NotFound) => {}
+            Ok(_) | Err(KubeFailure::Changed | KubeFailure::NotFound) => {}
             Err(error) => {
                 tracing::warn!(policy = policy.name_any(), %error, "the status of the policy could not be written");
             }

@@ -77,6 +77,19 @@ pub(crate) async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Re
     }
 }
 
+/// An object as a write has left it: the API server's answer, not decoded yet, for few look at it.
+pub struct Written(String);
+
+impl Written {
+    /// The object.
+    ///
+    /// # Errors
+    /// When the answer is none.
+    pub fn object(&self) -> Result<Stored, KubeFailure> {
+        Stored::read(&self.0).map_err(KubeFailure::Other)
+    }
+}
+
 /// The operator's objects, read live.
 #[derive(Clone)]
 pub struct Objects {
@@ -118,7 +131,7 @@ impl Objects {
     ///
     /// # Errors
     /// `Changed` when it is another object or version by now.
-    pub async fn add_finalizer(&self, object: &SignalRSharedPrivateLink) -> Result<(), KubeFailure> {
+    pub async fn add_finalizer(&self, object: &SignalRSharedPrivateLink) -> Result<Written, KubeFailure> {
         let add = if object.finalizers().is_empty() {
             json!({"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]})
         } else {
@@ -138,7 +151,7 @@ impl Objects {
         let path = format!("/metadata/finalizers/{index}");
         let patch =
             vec![json!({"op": "test", "path": path, "value": FINALIZER}), json!({"op": "remove", "path": path})];
-        self.patch(object, patch).await
+        self.patch(object, patch).await.map(drop)
     }
 
     /// Tests that go before every change: this uid, this version.
@@ -149,17 +162,17 @@ impl Objects {
         ]
     }
 
-    async fn patch(&self, object: &SignalRSharedPrivateLink, change: Vec<Value>) -> Result<(), KubeFailure> {
+    async fn patch(&self, object: &SignalRSharedPrivateLink, change: Vec<Value>) -> Result<Written, KubeFailure> {
         let patch = json_patch(Self::conditions(object), change)?;
         let requests = requests::<SignalRSharedPrivateLink>(object.namespace().as_deref());
-        self.send(requests.patch(&object.name_any(), &PatchParams::default(), &patch)).await.map(drop)
+        self.send(requests.patch(&object.name_any(), &PatchParams::default(), &patch)).await.map(Written)
     }
 
     /// Writes `status`, on this very object or policy and this version.
     ///
     /// # Errors
     /// `Changed` when it is another one or another version by now.
-    pub async fn write_status<K>(&self, object: &K, status: &impl Serialize) -> Result<(), KubeFailure>
+    pub async fn write_status<K>(&self, object: &K, status: &impl Serialize) -> Result<Written, KubeFailure>
     where
         K: kube::Resource<DynamicType = ()>,
     {
@@ -167,7 +180,7 @@ impl Objects {
         let patch = json_patch(Self::conditions(object), vec![change])?;
         let requests = requests::<K>(object.meta().namespace.as_deref());
         let name = object.name_any();
-        self.send(requests.patch_subresource("status", &name, &PatchParams::default(), &patch)).await.map(drop)
+        self.send(requests.patch_subresource("status", &name, &PatchParams::default(), &patch)).await.map(Written)
     }
 
     /// Whether the definition of the links itself is being deleted, which deletes all of them.

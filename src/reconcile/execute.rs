@@ -37,7 +37,8 @@ impl Pass<'_> {
         let (objects, object) = (&self.context.objects, self.subject.object);
         let ended = match action {
             Action::AddFinalizer => {
-                return kubernetes("adding the finalizer", objects.add_finalizer(object).await);
+                let added = objects.add_finalizer(object).await;
+                return kubernetes("adding the finalizer", added.map(|written| self.subject.keep(written)));
             }
             Action::RemoveFinalizer { proven_by_get } => {
                 if *proven_by_get && let Err(outcome) = self.link_is_gone().await {

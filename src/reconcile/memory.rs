@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::ObjectKey;
 use crate::api::{FINALIZER, SignalRSharedPrivateLink};
 use crate::azure::FollowedOperation;
+use crate::kubernetes::Written;
 use crate::locked::Locked;
 use crate::metrics::{Counted, Metrics, Pending};
 
@@ -31,6 +32,8 @@ pub(super) struct ObjectMemory {
     /// What somebody was last told to look at.
     pub alarm: Option<String>,
     pub operation: Option<FollowedOperation>,
+    /// The object as the pass that runs has left it.
+    pub written: Option<Written>,
     /// The SignalR in whose lane it waits or writes.
     pub lane: Option<Box<str>>,
     /// A hash of generation and annotations: somebody may have asked to look at once.

@@ -30,7 +30,7 @@ use tracing::Instrument as _;
 
 use crate::api::{self, SignalRSharedPrivateLink};
 use crate::azure::{ArmClient, Shared};
-use crate::kubernetes::{Events, KubeFailure, NamespaceFacts, Objects};
+use crate::kubernetes::{Events, KubeFailure, NamespaceFacts, Objects, Written};
 use crate::locked::Locked;
 use crate::metrics::{Metrics, PassOutcome};
 use crate::news::News;
@@ -115,16 +115,26 @@ impl Context {
     }
 }
 
-/// Runs a pass; a panic in it ends this pass only. Returns when to look again.
-pub async fn pass(context: &Context, key: &ObjectKey) -> Option<Duration> {
-    telemetry::numbered(unbroken(context, key)).await
+/// What follows a pass.
+pub enum Sequel {
+    /// The next one at once: this one was a step. It begins with the object as this one has left it, which is as good as a
+    /// read (R1), as long as whoever asks for a look in between gets another one.
+    Step(Written),
+    /// The next one after this time, if at all.
+    Look(Option<Duration>),
 }
 
-async fn unbroken(context: &Context, key: &ObjectKey) -> Option<Duration> {
+/// Runs a pass, which reads the object unless it begins with what the one before has `written`; a panic in it ends this
+/// pass only.
+pub async fn pass(context: &Context, key: &ObjectKey, written: Option<Written>) -> Sequel {
+    telemetry::numbered(unbroken(context, key, written)).await
+}
+
+async fn unbroken(context: &Context, key: &ObjectKey, written: Option<Written>) -> Sequel {
     let begun = tokio::time::Instant::now();
     let span = spans::pass(&key.namespace, &key.name);
     let memory = context.memories.check_out(key);
-    let guarded = AssertUnwindSafe(steps(context, key, &memory)).catch_unwind().instrument(span.clone());
+    let guarded = AssertUnwindSafe(steps(context, key, &memory, written)).catch_unwind().instrument(span.clone());
     let end = guarded.await.unwrap_or_else(|_| {
         tracing::error!(
             object = %key,
@@ -137,7 +147,9 @@ async fn unbroken(context: &Context, key: &ObjectKey) -> Option<Duration> {
     spans::end_pass(&span, end.outcome.into(), end.told.map(Reason::as_str));
     let mut memory = memory.lock();
     memory.lane.take_if(|lane| !end.is_queued && context.lanes.yield_turn(lane, key));
-    context.wait(&mut memory, end.look, end.told)
+    let written = memory.written.take().filter(|_| matches!(end.look, Look::Now));
+    let wait = context.wait(&mut memory, end.look, end.told);
+    written.map_or(Sequel::Look(wait), Sequel::Step)
 }
 
 /// An object as a pass has read it.
@@ -175,8 +187,12 @@ impl End {
     }
 }
 
-async fn steps(context: &Context, key: &ObjectKey, memory: &Locked<ObjectMemory>) -> End {
-    let stored = match context.objects.get(&key.namespace, &key.name).instrument(spans::read("object")).await {
+async fn steps(context: &Context, key: &ObjectKey, memory: &Locked<ObjectMemory>, written: Option<Written>) -> End {
+    let read = match written {
+        Some(written) => written.object().map(Some),
+        None => context.objects.get(&key.namespace, &key.name).instrument(spans::read("object")).await,
+    };
+    let stored = match read {
         Ok(Some(stored)) => stored,
         // The watch goes on showing it: one of the two lags behind. What is remembered about it
         // makes waits longer, and is kept.
@@ -213,6 +229,11 @@ impl Subject<'_> {
         if is_another {
             context.lanes.forget(key);
         }
+    }
+
+    /// Keeps the object as this pass has left it.
+    fn keep(&self, written: Written) {
+        self.memory.lock().written = Some(written);
     }
 
     /// Says something about an object whose spec cannot be used.

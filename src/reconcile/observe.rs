@@ -15,6 +15,8 @@ use super::Pass;
 
 /// How long a shared read waits for others that want the same answer.
 const GATHER: Duration = Duration::from_millis(20);
+/// The same for namespace and policies, which are read for each step of an approval and which many links have in common.
+const GATHER_PERMISSIONS: Duration = Duration::from_millis(100);
 /// The same for objects that are looked at together, after a start or at rest: nobody waits.
 const GATHER_IN_PHASE: Duration = Duration::from_millis(500);
 
@@ -164,8 +166,8 @@ impl Pass<'_> {
             objects.policies().await.map_err(|error| error.to_arm("reading the approval policies"))
         };
         let (namespace, policies) = futures::future::join(
-            context.namespaces.read(&key.namespace, sleep(GATHER), namespace),
-            context.policies.read("all", sleep(GATHER), policies),
+            context.namespaces.read(&key.namespace, sleep(GATHER_PERMISSIONS), namespace),
+            context.policies.read("all", sleep(GATHER_PERMISSIONS), policies),
         )
         .await;
         let (namespace, policies) = (namespace?, policies?);

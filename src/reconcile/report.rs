@@ -42,7 +42,8 @@ impl Subject<'_> {
         if object.status.as_ref() == Some(&next) {
             return Ok(false);
         }
-        context.objects.write_status(object, &next).instrument(spans::write("status")).await?;
+        let written = context.objects.write_status(object, &next).instrument(spans::write("status")).await?;
+        self.keep(written);
         context.metrics.links.write_status();
         let before = object.status.as_ref().and_then(ready_reason);
         let now = ready_reason(&next);

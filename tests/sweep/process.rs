@@ -17,7 +17,9 @@ use signalr_private_link_operator::controller::{self, Setup};
 use signalr_private_link_operator::health::Readiness;
 use signalr_private_link_operator::kubernetes::{Events, Objects, deadline};
 use signalr_private_link_operator::metrics::Metrics;
-use signalr_private_link_operator::reconcile::{self, Context, Index, Lanes, Memories, ObjectKey, Orphans, Outage};
+use signalr_private_link_operator::reconcile::{
+    self, Context, Index, Lanes, Memories, ObjectKey, Orphans, Outage, Sequel,
+};
 use testkit::kube_client::connection;
 use tokio::sync::mpsc;
 use tower::Layer as _;
@@ -145,7 +147,13 @@ impl Process {
         for event in list {
             self.context.index.apply(0, event);
         }
-        reconcile::pass(&self.context, key).await
+        let mut written = None;
+        loop {
+            match reconcile::pass(&self.context, key, written).await {
+                Sequel::Step(next) => written = Some(next),
+                Sequel::Look(wait) => return wait,
+            }
+        }
     }
 }
 
