@@ -91,7 +91,14 @@ impl Space {
             cache: None,
         };
         let now = self.dawn();
-        let process = Process { started: now, is_down: false, unknown: None, unknown_beside: None, occupant: None };
+        let process = Process {
+            started: now,
+            is_down: false,
+            unknown: None,
+            unknown_beside: None,
+            occupant: None,
+            gates: [None; 3],
+        };
         let rivals = self.config.layout == Layout::Rivals;
         let first = now + u16::from(self.config.begin == Begin::SecondIsElder);
         let world = World {

@@ -11,11 +11,16 @@ fn failures() -> Vec<Failure> {
     vec![Failure::Transient(None), Failure::Busy(None)]
 }
 
+/// ARM asks to wait until the next moment.
+fn throttled() -> Failure {
+    Failure::Throttled(Some(Duration::from_secs(crate::state::SECONDS)))
+}
+
 /// Every class of failure.
 fn all_failures() -> Vec<Failure> {
     vec![
         Failure::Transient(None),
-        Failure::Throttled(Some(Duration::from_secs(crate::state::SECONDS))),
+        throttled(),
         Failure::CredentialUnavailable,
         Failure::Unauthorized,
         Failure::Forbidden,
@@ -85,6 +90,15 @@ pub fn twins() -> Vec<Twin> {
         twin(Rule::R8, &["S13"], Rivals, 1, &[G::Delete], 0),
         twin(Rule::R11, &["S16"], Alone, 2, &[G::False404, G::Delete], 0),
         twin(Rule::R12, &["S5"], Alone, 1, &[G::BadEnds], 0),
+        Twin {
+            breaks: &["S13"],
+            config: Config {
+                failures: vec![throttled()],
+                off: Some(Rule::R13),
+                ..config("twin", Alone, 1, &[G::Reads])
+            },
+            rule: Rule::R13,
+        },
         twin(Rule::M1, &["S1", "S4"], Alone, 1, &[G::ForeignLink], 0),
         twin(Rule::M2, &["S1"], Alone, 1, &[G::Guess], 0),
         twin(Rule::M3, &["S1"], Alone, 1, &[G::CopyElsewhere], 0),

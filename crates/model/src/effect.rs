@@ -88,6 +88,7 @@ impl Space {
                 space.land(world, flight);
             }),
             Act::Refuse(at, failure) => self.flown(world, at, |space, world, flight| {
+                Self::refused(world, flight.process, flight.write.calls(), failure);
                 space.answered(world, flight, &Outcome::NotApplied(ArmError::of(failure)));
             }),
             Act::LoseAnswer(at) => self.lose_answer(world, at),
@@ -266,7 +267,7 @@ fn end_process(world: &mut World, process: u8) {
     }
     if let Some(process) = world.processes.get_mut(usize::from(process)) {
         (process.is_down, process.occupant) = (true, None);
-        (process.unknown, process.unknown_beside) = (None, None);
+        (process.unknown, process.unknown_beside, process.gates) = (None, None, [None; 3]);
     }
 }
 

@@ -13,7 +13,7 @@
 //! | [`wire`] | from numbers to what ARM and Kubernetes say, and back from a report to `status` |
 //! | [`memory`] | the shipped memory, and its digest |
 //! | [`pass`], [`write`](mod@write) | a pass of the operator, cut into steps |
-//! | [`page`] | lists that are read in two pages |
+//! | [`page`], [`gate`] | lists that are read in two pages; what waits because ARM asks for it |
 //! | [`act`], [`effect`], [`outside`] | what can happen, and what comes of it |
 //! | [`rare`] | what happens on random walks only |
 //! | [`time`](mod@time) | deadlines, and when two worlds are one |
@@ -45,6 +45,8 @@
 //! - Time moves in steps of 30 s, and the limits keep their order but lie nearer together ([`state::LIMITS`]).
 //! - Status is told as `api::status` does it, without the message and the times of the conditions; a write of
 //!   Kubernetes' is atomic, and a pass that only says something says it with its last read.
+//! - Each pass reads the object. One of the shell's that follows a step begins with the answer to that step's write instead:
+//!   the same as a read in the moment of the write.
 //! - Policies and replicas are read in the same step as the vault.
 //! - A list is read at once, or in two pages ([`page`]): what does not change between them is shown, and once. A service that
 //!   counted its pages from the first item could hide one that stands, when another is removed; that is not here.
@@ -58,6 +60,7 @@ pub mod catalog;
 pub mod effect;
 pub mod explore;
 pub mod finalizers;
+pub mod gate;
 pub mod judge;
 pub mod memory;
 pub mod outside;

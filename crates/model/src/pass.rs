@@ -12,6 +12,7 @@ use signalr_private_link_core::memory::{Learned, Moment};
 use signalr_private_link_core::observed::{LateWrite, Memory, Observed, Permissions, Read, Reading, Rival, Sighting};
 use signalr_private_link_core::{ArmError, Failure, Next, plan};
 
+use crate::gate::Calls;
 use crate::memory::{Known, moment};
 use crate::page::{self, Cut};
 use crate::rare::Inexact;
@@ -182,6 +183,11 @@ impl Space {
         let Some(held) = world.workers.get(usize::from(at)).and_then(|worker| worker.held.clone()) else { return };
         let Some(read) = held.next else { return };
         let mut held = Held::clone(&held);
+        let closed = self.held_back(world, at, Calls::Reads);
+        if let (None, Some(fault)) = (closed, fault) {
+            Self::refused(world, self.place(at).0, Calls::Reads, fault);
+        }
+        let fault = closed.or(fault);
         held.faults = held.faults << 4 | fault.map_or(0, fault_number);
         self.answer(world, at, &mut held, read, fault, cut);
         held.page = None;

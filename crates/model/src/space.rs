@@ -29,6 +29,8 @@ pub enum Rule {
     R11,
     /// What works is not touched.
     R12,
+    /// As long as ARM has asked to wait nothing is sent.
+    R13,
     /// The link is ours.
     M1,
     /// The message is equal.

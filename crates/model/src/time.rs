@@ -93,6 +93,7 @@ impl Space {
             for unknown in [process.unknown, process.unknown_beside] {
                 deadlines.push(unknown.and_then(|at| next(now, at, LATE)));
             }
+            deadlines.extend(process.gates.map(|until| until.filter(|until| *until > now)));
         }
         for (at, worker) in world.workers.iter().enumerate() {
             let Some(known) = &worker.known else { continue };
@@ -156,6 +157,7 @@ impl Space {
                 unknown.map(|at| age(now, at, LATE)).hash(h);
             }
             (process.is_down, process.occupant.map(|other| other == at)).hash(h);
+            process.gates.map(|until| until.and_then(|until| until.checked_sub(now)).filter(|left| *left > 0)).hash(h);
         }
         for flight in world.flights.iter().filter(|flight| flight.worker == at) {
             hash_flight(h, now, flight);

@@ -7,6 +7,7 @@ use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::marker::Verdict;
 use signalr_private_link_core::observed::{Observed, Read, Rival};
 
+use crate::gate::Gates;
 use crate::memory::Known;
 use crate::page::Page;
 use crate::state::{Object, Pec, Policies, Spl, Tick};
@@ -131,4 +132,6 @@ pub struct Process {
     pub unknown_beside: Option<Tick>,
     /// Whose write to the SignalR is on its way, or has just ended.
     pub occupant: Option<u8>,
+    /// Until when ARM has asked it to send nothing.
+    pub gates: Gates,
 }

@@ -11,6 +11,7 @@ use signalr_private_link_core::memory::Learned;
 use signalr_private_link_core::{Again, ArmError, Failure, Outcome, Plan, conclude};
 
 use crate::finalizers::{Finalizer, Finalizers};
+use crate::gate::Calls;
 use crate::pass::NAMES;
 use crate::space::{Rule, Space};
 use crate::state::{LIMITS, Object, Pec, Provision, Spl, World};
@@ -42,7 +43,10 @@ impl Space {
             Action::RemoveFinalizer { proven_by_get } => {
                 let off = self.is_off(Rule::R11) || self.is_off(Rule::OneFalse404);
                 let there = world.link.is_some_and(|link| link.uid == held.object.uid);
-                if *proven_by_get && !off && there {
+                let closed = if *proven_by_get { self.held_back(world, at, Calls::Reads) } else { None };
+                if let Some(closed) = closed {
+                    Outcome::NotApplied(ArmError::of(closed))
+                } else if *proven_by_get && !off && there {
                     Outcome::Changed("the link is still there".into())
                 } else {
                     self.kubernetes(world, at, &held, &action, &plan)
@@ -126,6 +130,9 @@ impl Space {
         if self.late_write(world, at, false).is_some() {
             return changed("an earlier write to the link may still land");
         }
+        if let Some(refused) = self.withhold(world, at, Calls::Writes) {
+            return Some(refused);
+        }
         if world.signalr_gone {
             return Some(Outcome::NotApplied(ArmError::of(Failure::NotFound(Level::Parent))));
         }
@@ -163,6 +170,9 @@ impl Space {
         if !self.same_object(world, at, held) {
             return changed("the object changed");
         }
+        if let Some(refused) = self.withhold(world, at, Calls::Deletes) {
+            return Some(refused);
+        }
         let any = self.is_off(Rule::R6) || self.is_off(Rule::DeletesAnyMarker) || self.is_off(Rule::M1);
         let seen = held.link.flatten();
         let link = match world.link {
@@ -173,6 +183,12 @@ impl Space {
         world.knows(at, |learned, _| learned.begin_delete(waives_fence));
         self.send(world, at, held, Write::Delete { nonce: link.nonce, owner: link.uid });
         None
+    }
+
+    /// R13: neither the last look nor the write is sent while ARM has asked to wait.
+    fn withhold(&self, world: &mut World, at: u8, write: Calls) -> Option<Outcome> {
+        let closed = self.held_back(world, at, Calls::Reads).or_else(|| self.held_back(world, at, write))?;
+        Some(Outcome::NotApplied(ArmError::of(closed)))
     }
 
     /// R8: inside one process, a lane lets one write to the SignalR go at a time.
@@ -195,6 +211,9 @@ impl Space {
         if let Some(worker) = world.workers.get_mut(usize::from(at)) {
             let known = worker.known.as_deref().cloned().map(|known| Arc::new(known.with_decision(now)));
             worker.known = known;
+        }
+        if let Some(refused) = self.withhold(world, at, Calls::Writes) {
+            return Some(refused);
         }
         let seen = match self.look_last(world, place, held, decision) {
             Ok(seen) => seen,
