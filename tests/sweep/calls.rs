@@ -57,6 +57,8 @@ pub struct Calls {
     pub flying: BTreeSet<String>,
     /// Whose marker the last PUT of a link bore.
     pub writers: BTreeMap<String, String>,
+    /// Whether a link was Approved when it was last read by itself, by its id.
+    pub confirmed: BTreeMap<String, bool>,
     dice: SmallRng,
     /// Requests of this kind that Azure refuses, with status and code, until people relent.
     pub refused: Option<(&'static str, u16, &'static str)>,
@@ -79,6 +81,7 @@ impl Calls {
             touched: BTreeMap::new(),
             flying: BTreeSet::new(),
             writers: BTreeMap::new(),
+            confirmed: BTreeMap::new(),
             dice: SmallRng::seed_from_u64(circumstances.seed),
             refused: None,
         }

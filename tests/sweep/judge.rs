@@ -14,7 +14,7 @@ use signalr_private_link_operator::api::{FINALIZER, RECREATE_ANNOTATION};
 
 use crate::boundary::{Boundary, ENDPOINT};
 use crate::calls::FRESH;
-use crate::stage::{self, LINKS};
+use crate::stage::{self, LINKS, POLICIES};
 
 /// How long Azure takes at most to remove a connection.
 const REMOVAL: Duration = Duration::from_secs(20);
@@ -57,6 +57,10 @@ pub fn azure(boundary: &Boundary, request: &Request<Bytes>) {
         path.contains("/sharedprivatelinkresources/"),
         path.contains("/privateendpointconnections/"),
     ) {
+        (&Method::GET, true, _) => {
+            let is_confirmed = boundary.azure.look(|world| world.link(&path).is_some_and(is_approved));
+            boundary.calls().confirmed.insert(path, is_confirmed);
+        }
         (&Method::GET, ..) => {}
         (&Method::PUT, true, _) => put_link(boundary, &path, &body),
         (&Method::DELETE, true, _) => delete_link(boundary, &path),
@@ -89,7 +93,14 @@ fn put_link(boundary: &Boundary, path: &str, body: &Value) {
             let whose = if is_own { "one" } else { "somebody else's" };
             boundary.problem(format!("S5: a link is put over {whose} that is {}", there.provisioning));
         }
+        if is_approved(&there) && !boundary.calls().just_touched(path, FRESH) {
+            boundary.problem("S5: a link is put over one that is Approved");
+        }
     }
+}
+
+fn is_approved(link: &Link) -> bool {
+    link.status.as_deref() == Some("Approved")
 }
 
 /// S14: while an object that claims a link lives and has put it, no other one puts it.
@@ -156,20 +167,42 @@ fn decide(boundary: &Boundary, path: &str, body: &Value) {
         }
         Some("Rejected") => {
             let ours = ApprovalRecord::parse(connection.description.as_deref().unwrap_or_default());
-            if ours.is_none() {
-                boundary.problem("S2: a connection is rejected that the operator did not approve");
+            match ours {
+                None => boundary.problem("S2: a connection is rejected that the operator did not approve"),
+                Some(approval) => revoke(boundary, &connection.opened_by, &approval),
             }
         }
         other => boundary.problem(format!("a connection is set to {other:?}")),
     }
 }
 
-/// Nothing is approved for an object that does not ask for it, or is going.
+/// Nothing is approved for an object that does not ask for it, or is going, nor without a policy for its namespace.
 fn asked_for(boundary: &Boundary, uid: &str) {
     let object = by_uid(boundary, uid);
-    let asks = object.is_some_and(|object| !deleting(&object) && object["spec"]["approval"]["mode"] == "Automatic");
-    if !asks && !boundary.calls().just_torn(uid) {
+    let asks = |object: &Value| !deleting(object) && object["spec"]["approval"]["mode"] == "Automatic";
+    if !object.as_ref().is_some_and(asks) && !boundary.calls().just_torn(uid) {
         boundary.problem("S1: a connection is approved that nobody asked to approve");
+    }
+    let Some(namespace) = object.map(|object| object["metadata"]["namespace"].clone()) else { return };
+    let mut is_permitted = boundary.calls().just_touched(POLICIES, FRESH);
+    boundary.kubernetes.visit(POLICIES, |policy| {
+        let names = policy["spec"]["namespaces"]["names"].as_array();
+        is_permitted |= names.is_some_and(|names| names.contains(&namespace));
+    });
+    if !is_permitted {
+        boundary.problem("S1: a connection is approved that no policy permits to approve");
+    }
+}
+
+/// M7: what SignalR confirms, as the last look showed, stays approved.
+fn revoke(boundary: &Boundary, opened_by: &Opener, approval: &ApprovalRecord) {
+    let Opener::Link(id) = opened_by else { return };
+    let link = boundary.azure.look(|world| world.link(id).cloned());
+    let of_this_approval = |marker: Marker| marker.uid == approval.uid && marker.nonce == approval.nonce;
+    let is_its_link = link.as_ref().and_then(marker).is_some_and(of_this_approval);
+    let is_confirmed = boundary.calls().confirmed.get(id).copied().unwrap_or(true);
+    if is_its_link && is_confirmed && !boundary.calls().just_touched(id, FRESH) {
+        boundary.problem("M7: an approval is taken back that SignalR confirms");
     }
 }
 

@@ -10,6 +10,7 @@ use testkit::scene::{LinkOptions, Scene, condition};
 use crate::boundary::Boundary;
 
 pub const LINKS: &str = "signalrsharedprivatelinks";
+pub const POLICIES: &str = "approvalpolicies";
 pub const NAMESPACE: &str = "contoso";
 pub const DEFINITION: &str = "signalrsharedprivatelinks.privatelink.signalr-operator.io";
 const GROUP: &str = "/apis/privatelink.signalr-operator.io/v1alpha1";
@@ -152,11 +153,12 @@ impl Stage {
             "endpointSubscriptions": [ENDPOINTS], "confirmWithin": "15m",
         }});
         policy["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.kubernetes("POST", &format!("{GROUP}/approvalpolicies"), &policy);
+        self.kubernetes("POST", &format!("{GROUP}/{POLICIES}"), &policy);
     }
 
     pub fn forbid(&self) {
-        self.kubernetes("DELETE", &format!("{GROUP}/approvalpolicies/permit"), &json!({}));
+        self.kubernetes("DELETE", &format!("{GROUP}/{POLICIES}/permit"), &json!({}));
+        self.0.calls().touch(POLICIES);
     }
 
     pub fn delete_definition(&self) {
