@@ -59,10 +59,10 @@ explore: ## Explores the model deeper than the tests do, and goes many random wa
 mutants: $(CARGO_MUTANTS) ## Changes the decision in small ways, each of which a test has to notice (an hour or more)
 	$(CARGO_MUTANTS) mutants --package signalr-private-link-core --output target
 
-bench: prerequisites ## Measures (release build); LINKS=10000 PARENTS=1000 NAMESPACES=10, TABLES="one fleet"
+bench: prerequisites ## Measures (release build); LINKS=10000 PARENTS=1000 NAMESPACES=10 SUBSCRIPTIONS=1, TABLES="one fleet"
 	@tools/build.sh >/dev/null
 	cargo build --locked --workspace --bins --release
-	@LINKS=$(or $(LINKS),5000) PARENTS=$(or $(PARENTS),500) NAMESPACES=$(or $(NAMESPACES),10) target/release/bench $(TABLES)
+	@LINKS=$(or $(LINKS),5000) PARENTS=$(or $(PARENTS),500) NAMESPACES=$(or $(NAMESPACES),10) SUBSCRIPTIONS=$(or $(SUBSCRIPTIONS),1) target/release/bench $(TABLES)
 
 az: prerequisites ## Runs Microsoft's own article with the real Azure CLI against azure-sim
 	@crates/azure-sim/az.sh

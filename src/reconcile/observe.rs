@@ -18,7 +18,7 @@ const GATHER: Duration = Duration::from_millis(20);
 /// The same for namespace and policies, which are read for each step of an approval and which many links have in common.
 const GATHER_PERMISSIONS: Duration = Duration::from_millis(100);
 /// The same for objects that are looked at together, after a start or at rest: nobody waits.
-const GATHER_IN_PHASE: Duration = Duration::from_millis(500);
+const GATHER_IN_PHASE: Duration = Duration::from_millis(150);
 
 /// What is read, as spans name it.
 pub(super) const fn label(read: Read) -> &'static str {

@@ -29,19 +29,23 @@ pub struct Size {
 /// What was measured of one fleet, in the order of the table.
 type Figures = Vec<(&'static str, f64, &'static str)>;
 
+/// Adds to what was measured, and tells it at once.
+fn tell(figures: &mut Figures, more: Figures) {
+    more.iter().for_each(|(what, value, unit)| progress(&format!("{what}: {value:.2} {unit}")));
+    figures.extend(more);
+}
+
 fn mib(kib: Option<u64>) -> f64 {
     kib.unwrap_or_default() as f64 / 1024.0
 }
 
 /// The same fleet in several sizes, side by side.
-pub async fn sizes(binary: &Path, sizes: &[Size]) -> anyhow::Result<()> {
+pub async fn sizes(binary: &Path, sizes: &[Size], subscriptions: usize) -> anyhow::Result<()> {
     let mut columns = Vec::new();
     for size in sizes {
-        let figures = fleet(binary, *size).await?;
-        figures.iter().for_each(|(what, value, unit)| progress(&format!("{what}: {value:.2} {unit}")));
-        columns.push(figures);
+        columns.push(fleet(binary, *size, subscriptions).await?);
     }
-    print("\n## Fleets, automatic approval\n")?;
+    print(&format!("\n## Fleets, automatic approval, SignalRs and vaults in {subscriptions} subscription(s)\n"))?;
     let heads: Vec<String> = sizes
         .iter()
         .map(|s| format!("{} links, {} SignalRs, {} namespaces", s.links, s.parents, s.namespaces))
@@ -59,9 +63,10 @@ pub async fn sizes(binary: &Path, sizes: &[Size]) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn fleet(binary: &Path, size: Size) -> anyhow::Result<Figures> {
+async fn fleet(binary: &Path, size: Size, subscriptions: usize) -> anyhow::Result<Figures> {
     progress(&format!("{} links over {} SignalRs", size.links, size.parents));
     let mut place = Place::start(binary, timings(100, 0), size.namespaces).await?;
+    place.subscriptions = subscriptions;
     place.permit_all(size.namespaces)?;
     place.add_parents(size.parents).await?;
     place.start_operator(PACE).await?;
@@ -78,7 +83,8 @@ async fn fleet(binary: &Path, size: Size) -> anyhow::Result<Figures> {
     let scrape = place.scrape().await?;
     let links = size.links as f64;
     let per_link = |time: Duration| time.as_secs_f64() * 1000.0 / links;
-    let mut figures = vec![
+    let mut figures = Figures::new();
+    let bring_up = vec![
         ("created by the API server within", created.as_secs_f64(), "s"),
         ("all Ready after", ready.as_secs_f64(), "s"),
         ("links a second", links / ready.as_secs_f64(), ""),
@@ -92,11 +98,12 @@ async fn fleet(binary: &Path, size: Size) -> anyhow::Result<Figures> {
         ("memory when all are Ready", mib(place.operator()?.memory()), "MiB"),
         ("peak memory until then", mib(place.operator()?.peak_memory()), "MiB"),
     ];
-    figures.extend(change(&place, size).await?);
-    figures.extend(restart(&mut place, size).await?);
-    figures.extend(rest(&mut place, size).await?);
-    figures.push(("SIGTERM to exit", place.stop_operator()?.as_secs_f64(), "s"));
-    figures.extend(silence(&mut place, size).await?);
+    tell(&mut figures, bring_up);
+    tell(&mut figures, change(&place, size).await?);
+    tell(&mut figures, restart(&mut place, size).await?);
+    tell(&mut figures, rest(&mut place, size).await?);
+    tell(&mut figures, vec![("SIGTERM to exit", place.stop_operator()?.as_secs_f64(), "s")]);
+    tell(&mut figures, silence(&mut place, size).await?);
     Ok(figures)
 }
 

@@ -31,6 +31,9 @@ struct Arguments {
     /// Namespaces over which the links are spread.
     #[arg(long, env = "NAMESPACES", default_value_t = 10)]
     namespaces: usize,
+    /// Subscriptions over which the SignalRs and vaults of the fleets are spread: ARM's limits are those of each.
+    #[arg(long, env = "SUBSCRIPTIONS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    subscriptions: u16,
     /// The operator's binary; else the one that was built beside this.
     #[arg(long, env = "OPERATOR")]
     operator: Option<PathBuf>,
@@ -77,7 +80,7 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
     if wanted(Table::Fleet) {
         let small = Size { links: 1_000, parents: 100, namespaces: 10 };
         let sizes = if large.links > small.links { vec![small, large] } else { vec![large] };
-        fleet::sizes(&binary, &sizes).await?;
+        fleet::sizes(&binary, &sizes, arguments.subscriptions.into()).await?;
     }
     if wanted(Table::Pending) {
         fleet::pending(&binary, large).await?;

@@ -29,6 +29,8 @@ pub struct Place {
     operator: Option<Operator>,
     metrics: String,
     board: Board,
+    /// Over how many subscriptions the SignalRs and vaults are spread.
+    pub subscriptions: usize,
 }
 
 /// How long things take in Azure, in milliseconds.
@@ -43,6 +45,11 @@ pub fn timings(create: i64, busy: i64) -> Config {
     config
 }
 
+/// The subscription of this number; the first one is that of the examples.
+fn subscription(number: usize) -> String {
+    format!("00000000-0000-0000-0000-{number:012}")
+}
+
 pub fn namespace(number: usize) -> String {
     format!("bench-{number}")
 }
@@ -54,7 +61,7 @@ impl Place {
             scene.namespace(&namespace(number))?;
         }
         let board = Board::start(links(scene.cluster.client().await?, None));
-        Ok(Self { scene, binary: binary.to_owned(), operator: None, metrics: String::new(), board })
+        Ok(Self { scene, binary: binary.to_owned(), operator: None, metrics: String::new(), board, subscriptions: 1 })
     }
 
     pub async fn start_operator(&mut self, pace: &str) -> anyhow::Result<()> {
@@ -89,11 +96,12 @@ impl Place {
     /// A policy that permits everything in these namespaces.
     pub fn permit_all(&self, namespaces: usize) -> anyhow::Result<()> {
         let names: Vec<String> = (0..namespaces).map(namespace).collect();
-        let everything = format!("/subscriptions/{}/*", azure::SUBSCRIPTION);
+        let everything: Vec<String> =
+            (0..self.subscriptions).map(|n| format!("/subscriptions/{}/*", subscription(n))).collect();
         let policy = json!({
             "apiVersion": "privatelink.signalr-operator.io/v1alpha1", "kind": "ApprovalPolicy", "metadata": {"name": "bench"},
             "spec": {
-                "namespaces": {"names": names}, "signalR": [everything], "keyVaults": [everything],
+                "namespaces": {"names": names}, "signalR": everything, "keyVaults": everything,
                 "endpointSubscriptions": [azure::MICROSOFT],
             },
         });
@@ -103,9 +111,19 @@ impl Place {
     /// Adds SignalRs and as many vaults.
     pub async fn add_parents(&self, parents: usize) -> anyhow::Result<()> {
         for parent in 0..parents {
-            self.scene.azure.add(&format!("signalr-{parent}"), &format!("vault-{parent}")).await?;
+            let (signalr, vault) = self.ids(&parent.to_string());
+            self.scene.azure.control("POST", "/signalr", &json!({"resourceId": signalr})).await?;
+            self.scene.azure.control("POST", "/vaults", &json!({"resourceId": vault})).await?;
         }
         Ok(())
+    }
+
+    /// The ids of the SignalR and the vault of this number, or of a name that is none.
+    fn ids(&self, parent: &str) -> (String, String) {
+        let subscription = subscription(parent.parse::<usize>().unwrap_or_default() % self.subscriptions);
+        let ids = (azure::signalr(&format!("signalr-{parent}")), azure::vault(&format!("vault-{parent}")));
+        let moved = |id: String| id.replace(azure::SUBSCRIPTION, &subscription);
+        (moved(ids.0), moved(ids.1))
     }
 
     /// Creates links over the parents and namespaces of this size.
@@ -119,13 +137,17 @@ impl Place {
 
     /// Creates links by namespace, name and the number of their parents.
     pub async fn create_each(&self, items: Vec<(String, String, String)>, spec: &Value) -> anyhow::Result<()> {
-        let options = LinkOptions { spec: spec.clone(), annotations: Value::Null };
         let client = self.scene.cluster.client().await?;
         futures::stream::iter(items)
             .map(|(namespace, name, parent)| {
                 let api = links(client.clone(), Some(&namespace));
-                let (signalr, vault) = (format!("signalr-{parent}"), format!("vault-{parent}"));
-                let manifest = Scene::manifest(&namespace, &name, &signalr, &vault, &options);
+                let (signalr, vault) = self.ids(&parent);
+                let mut whole = json!({"signalR": {"resourceId": signalr}, "keyVault": {"resourceId": vault}});
+                if let (Some(whole), Some(more)) = (whole.as_object_mut(), spec.as_object()) {
+                    whole.extend(more.clone());
+                }
+                let options = LinkOptions { spec: whole, annotations: Value::Null };
+                let manifest = Scene::manifest(&namespace, &name, "", "", &options);
                 async move {
                     let object: DynamicObject = serde_json::from_value(manifest)?;
                     api.create(&Default::default(), &object).await.map(drop).map_err(anyhow::Error::from)
