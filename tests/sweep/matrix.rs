@@ -137,7 +137,10 @@ fn one_link_costs_at_most_7_kubernetes_writes_and_few_calls() {
                 .iter()
                 .any(|kind| call.contains(kind))
         });
-        say(&format!("{}: {writes} writes and {reads} reads of the object, {azure} calls to Azure and {polls} polls", scenario.name));
+        say(&format!(
+            "{}: {writes} writes and {reads} reads of the object, {azure} calls to Azure and {polls} polls",
+            scenario.name
+        ));
         let few = writes <= most_writes && azure <= most_calls && reads <= most_reads;
         assert!(few, "{writes} writes, {reads} reads, {azure} calls");
     }
