@@ -1,6 +1,7 @@
 //! Which object is looked at next: those that are due, one pass over each at a time, so many at the same time. The
 //! namespaces take turns, and none has more than half of the places, so a flood of objects in one of them delays
-//! nobody else.
+//! nobody else. A turn is a few objects long: after a list those of one SignalR follow one another, and one read of its
+//! links serves all that are looked at together.
 //!
 //! (kube's own controller polls all that wait for a place whenever one of them wakes, which costs the square of
 //! their number.)
@@ -17,6 +18,9 @@ use crate::reconcile::ObjectKey;
 
 /// A longer wait counts as this: the timer takes none of some years.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A turn takes one of so many places.
+const TURNS: usize = 25;
 
 /// Where an object stands.
 enum State {
@@ -43,6 +47,8 @@ pub struct Queue {
     namespaces: HashMap<String, Namespace>,
     /// Namespaces in which something is due, in the order of their turns; each stands here once.
     turns: VecDeque<String>,
+    /// How many the namespace whose turn it is has had in a row.
+    in_a_row: usize,
     /// How many are due.
     depth: Gauge,
 }
@@ -58,6 +64,7 @@ impl Queue {
             timers: DelayQueue::new(),
             namespaces: HashMap::new(),
             turns: VecDeque::new(),
+            in_a_row: 0,
         }
     }
 
@@ -116,8 +123,15 @@ impl Queue {
             let Some(namespace) = self.namespaces.get_mut(&turn) else { continue };
             let next = if namespace.running < most { namespace.due.pop_front() } else { None };
             namespace.running += usize::from(next.is_some());
-            if !namespace.due.is_empty() {
-                self.turns.push_back(turn);
+            self.in_a_row += 1;
+            let goes_on = next.is_some() && !namespace.due.is_empty() && self.in_a_row < self.places / TURNS;
+            if goes_on {
+                self.turns.push_front(turn);
+            } else {
+                self.in_a_row = 0;
+                if !namespace.due.is_empty() {
+                    self.turns.push_back(turn);
+                }
             }
             if let Some(key) = next {
                 self.running += 1;
@@ -177,6 +191,17 @@ mod tests {
         queue.end(key("flood", "4"), None);
         assert!(queue.states.is_empty() && queue.namespaces.is_empty() && queue.turns.is_empty());
         assert_eq!(queue.depth.get(), 0);
+    }
+
+    /// What is due together is looked at together, a few at a time.
+    #[tokio::test]
+    async fn a_turn_is_a_few_objects_long_where_there_are_many_places() {
+        let mut queue = Queue::new(3 * TURNS, Gauge::default());
+        for name in ["1", "2", "3", "4"] {
+            queue.add(key("a", name));
+            queue.add(key("b", name));
+        }
+        assert_eq!(begin(&mut queue), ["a/1", "a/2", "a/3", "b/1", "b/2", "b/3", "a/4", "b/4"]);
     }
 
     #[tokio::test(start_paused = true)]
