@@ -19,7 +19,7 @@ use crate::reconcile::ObjectKey;
 /// A longer wait counts as this: the timer takes none of some years.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// A turn takes one of so many places.
+/// The places are enough for so many turns.
 const TURNS: usize = 25;
 
 /// Where an object stands.

@@ -169,7 +169,7 @@ fn decide(boundary: &Boundary, path: &str, body: &Value) {
             let ours = ApprovalRecord::parse(connection.description.as_deref().unwrap_or_default());
             match ours {
                 None => boundary.problem("S2: a connection is rejected that the operator did not approve"),
-                Some(approval) => revoke(boundary, &connection.opened_by, &approval),
+                Some(approval) => revoke(boundary, &connection.opened_by, opener.as_ref(), &approval),
             }
         }
         other => boundary.problem(format!("a connection is set to {other:?}")),
@@ -195,11 +195,9 @@ fn asked_for(boundary: &Boundary, uid: &str) {
 }
 
 /// M7: what SignalR confirms, as the last look showed, stays approved.
-fn revoke(boundary: &Boundary, opened_by: &Opener, approval: &ApprovalRecord) {
+fn revoke(boundary: &Boundary, opened_by: &Opener, opener: Option<&Marker>, approval: &ApprovalRecord) {
     let Opener::Link(id) = opened_by else { return };
-    let link = boundary.azure.look(|world| world.link(id).cloned());
-    let of_this_approval = |marker: Marker| marker.uid == approval.uid && marker.nonce == approval.nonce;
-    let is_its_link = link.as_ref().and_then(marker).is_some_and(of_this_approval);
+    let is_its_link = opener.is_some_and(|link| link.uid == approval.uid && link.nonce == approval.nonce);
     let is_confirmed = boundary.calls().confirmed.get(id).copied().unwrap_or(true);
     if is_its_link && is_confirmed && !boundary.calls().just_touched(id, FRESH) {
         boundary.problem("M7: an approval is taken back that SignalR confirms");

@@ -29,13 +29,25 @@ pub fn quick() -> Config {
 /// A SignalR's id in the resource group `contoso`.
 #[must_use]
 pub fn signalr(name: &str) -> String {
-    format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/contoso/providers/Microsoft.SignalRService/signalR/{name}")
+    signalr_in(SUBSCRIPTION, name)
+}
+
+/// The same in another subscription.
+#[must_use]
+pub fn signalr_in(subscription: &str, name: &str) -> String {
+    format!("/subscriptions/{subscription}/resourceGroups/contoso/providers/Microsoft.SignalRService/signalR/{name}")
 }
 
 /// A vault's id in the resource group `contoso`.
 #[must_use]
 pub fn vault(name: &str) -> String {
-    format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/contoso/providers/Microsoft.KeyVault/vaults/{name}")
+    vault_in(SUBSCRIPTION, name)
+}
+
+/// The same in another subscription.
+#[must_use]
+pub fn vault_in(subscription: &str, name: &str) -> String {
+    format!("/subscriptions/{subscription}/resourceGroups/contoso/providers/Microsoft.KeyVault/vaults/{name}")
 }
 
 /// A new certificate of an application and its RSA key, as PEM.
@@ -123,8 +135,16 @@ impl Azure {
     /// # Errors
     /// When the simulator refuses.
     pub async fn add(&self, signalr_name: &str, vault_name: &str) -> anyhow::Result<()> {
-        self.control("POST", "/signalr", &json!({"resourceId": signalr(signalr_name)})).await?;
-        self.control("POST", "/vaults", &json!({"resourceId": vault(vault_name)})).await.map(drop)
+        self.add_ids(&signalr(signalr_name), &vault(vault_name)).await
+    }
+
+    /// Adds a SignalR and a vault of these ids.
+    ///
+    /// # Errors
+    /// When the simulator refuses.
+    pub async fn add_ids(&self, signalr: &str, vault: &str) -> anyhow::Result<()> {
+        self.control("POST", "/signalr", &json!({"resourceId": signalr})).await?;
+        self.control("POST", "/vaults", &json!({"resourceId": vault})).await.map(drop)
     }
 
     /// The vault's owner approves the only pending request whose message begins so.

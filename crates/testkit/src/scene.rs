@@ -61,9 +61,15 @@ impl Scene {
     /// The manifest of a link.
     #[must_use]
     pub fn manifest(namespace: &str, name: &str, signalr: &str, vault: &str, options: &LinkOptions) -> Value {
+        Self::manifest_of_ids(namespace, name, &azure::signalr(signalr), &azure::vault(vault), options)
+    }
+
+    /// The same, of a SignalR and a vault by their ids.
+    #[must_use]
+    pub fn manifest_of_ids(namespace: &str, name: &str, signalr: &str, vault: &str, options: &LinkOptions) -> Value {
         let mut spec = json!({
-            "signalR": {"resourceId": azure::signalr(signalr)},
-            "keyVault": {"resourceId": azure::vault(vault)},
+            "signalR": {"resourceId": signalr},
+            "keyVault": {"resourceId": vault},
             "requestMessage": "please approve",
         });
         if let (Some(spec), Some(more)) = (spec.as_object_mut(), options.spec.as_object()) {

@@ -20,8 +20,6 @@ use super::progress;
 
 /// How many objects are created at the same time.
 const CREATORS: usize = 16;
-/// How long passes between two looks at what the watch has shown.
-const LOOK: Duration = Duration::from_millis(100);
 
 pub struct Place {
     pub scene: Scene,
@@ -112,8 +110,7 @@ impl Place {
     pub async fn add_parents(&self, parents: usize) -> anyhow::Result<()> {
         for parent in 0..parents {
             let (signalr, vault) = self.ids(&parent.to_string());
-            self.scene.azure.control("POST", "/signalr", &json!({"resourceId": signalr})).await?;
-            self.scene.azure.control("POST", "/vaults", &json!({"resourceId": vault})).await?;
+            self.scene.azure.add_ids(&signalr, &vault).await?;
         }
         Ok(())
     }
@@ -121,9 +118,8 @@ impl Place {
     /// The ids of the SignalR and the vault of this number, or of a name that is none.
     fn ids(&self, parent: &str) -> (String, String) {
         let subscription = subscription(parent.parse::<usize>().unwrap_or_default() % self.subscriptions);
-        let ids = (azure::signalr(&format!("signalr-{parent}")), azure::vault(&format!("vault-{parent}")));
-        let moved = |id: String| id.replace(azure::SUBSCRIPTION, &subscription);
-        (moved(ids.0), moved(ids.1))
+        let signalr = azure::signalr_in(&subscription, &format!("signalr-{parent}"));
+        (signalr, azure::vault_in(&subscription, &format!("vault-{parent}")))
     }
 
     /// Creates links over the parents and namespaces of this size.
@@ -137,17 +133,13 @@ impl Place {
 
     /// Creates links by namespace, name and the number of their parents.
     pub async fn create_each(&self, items: Vec<(String, String, String)>, spec: &Value) -> anyhow::Result<()> {
+        let options = LinkOptions { spec: spec.clone(), annotations: Value::Null };
         let client = self.scene.cluster.client().await?;
         futures::stream::iter(items)
             .map(|(namespace, name, parent)| {
                 let api = links(client.clone(), Some(&namespace));
                 let (signalr, vault) = self.ids(&parent);
-                let mut whole = json!({"signalR": {"resourceId": signalr}, "keyVault": {"resourceId": vault}});
-                if let (Some(whole), Some(more)) = (whole.as_object_mut(), spec.as_object()) {
-                    whole.extend(more.clone());
-                }
-                let options = LinkOptions { spec: whole, annotations: Value::Null };
-                let manifest = Scene::manifest(&namespace, &name, "", "", &options);
+                let manifest = Scene::manifest_of_ids(&namespace, &name, &signalr, &vault, &options);
                 async move {
                     let object: DynamicObject = serde_json::from_value(manifest)?;
                     api.create(&Default::default(), &object).await.map(drop).map_err(anyhow::Error::from)
@@ -181,7 +173,6 @@ impl Place {
             links.delete_collection(&Default::default(), &ListParams::default()).await?;
         }
         eventually("no links", limit, || async {
-            tokio::time::sleep(LOOK).await;
             let left = self.board.count(|_| true);
             Ok(if left == 0 { Ok(()) } else { Err(format!("{left} left")) })
         })
@@ -215,18 +206,16 @@ impl Place {
         holds: impl Fn(&Shown) -> bool,
     ) -> anyhow::Result<()> {
         let (begun, mut told) = (Instant::now(), 0);
-        loop {
-            let (there, passed) = (self.board.count(&holds), begun.elapsed());
-            if there >= links {
-                return Ok(());
+        eventually(&format!("{links} {wanted}"), limit, || {
+            let (there, passed) = (self.board.count(&holds), begun.elapsed().as_secs());
+            let is_reached = there >= links;
+            if !is_reached && passed / 10 > told {
+                told = passed / 10;
+                progress(&format!("{there} of {links} {wanted} after {passed} s"));
             }
-            anyhow::ensure!(passed < limit, "{there} of {links} {wanted} after {} s", passed.as_secs());
-            if passed.as_secs() / 10 > told {
-                told = passed.as_secs() / 10;
-                progress(&format!("{there} of {links} {wanted} after {} s", passed.as_secs()));
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+            std::future::ready(Ok(if is_reached { Ok(()) } else { Err(format!("{there}")) }))
+        })
+        .await
     }
 }
 
