@@ -49,10 +49,13 @@ fn run(args: &RunArgs) -> ExitCode {
         Err(error) => return fail(USAGE, &error),
     };
     telemetry::init(args.log_format, &args.log_level, traces.as_ref());
-    let end = runtime.block_on(operator::run(args));
-    if let Some(traces) = traces {
-        traces.end();
-    }
+    let end = runtime.block_on(async {
+        let end = operator::run(args).await;
+        if let Some(traces) = traces {
+            let _ = tokio::task::spawn_blocking(|| traces.end()).await;
+        }
+        end
+    });
     // A name that is being looked up would be waited for.
     runtime.shutdown_background();
     match end {
@@ -61,8 +64,10 @@ fn run(args: &RunArgs) -> ExitCode {
     }
 }
 
+/// One thread: passes wait for the network, and handing them from one thread to the other costs a quarter of the
+/// processor time (docs/benchmarks.md).
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")
 }
 
 /// The level at which the operator logs unless it is told otherwise.

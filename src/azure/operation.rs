@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use signalr_private_link_core::ArmError;
-use signalr_private_link_core::azure::{Operation, OperationKind};
+use signalr_private_link_core::azure::{Links, Operation, OperationKind, Provisioning};
 use signalr_private_link_core::message::safe;
 use signalr_private_link_core::resource_id::LinkId;
 
@@ -27,6 +27,16 @@ impl FollowedOperation {
     #[must_use]
     pub fn new(kind: OperationKind, link: LinkId, url: String) -> Self {
         Self { kind, link, url }
+    }
+
+    /// Whether the links show that it has ended well.
+    #[must_use]
+    pub fn is_seen_done(&self, links: &Links) -> bool {
+        match (self.kind, links.named(&self.link)) {
+            (OperationKind::Put, Some(link)) => link.provisioning == Provisioning::Succeeded,
+            (OperationKind::Put, None) => false,
+            (OperationKind::Delete, link) => link.is_none(),
+        }
     }
 }
 

@@ -102,8 +102,8 @@ impl Pass<'_> {
         let mut memory = subject.memory.lock();
         // Without the link the next approval is another one.
         memory.is_audited &= links.named(&desired.link).is_some();
-        // An operation that has run for so long is believed no more: the link has the last word.
-        memory.operation.take_if(|_| observed.memory.running_for >= context.limits.follow);
+        // What the link shows as ended well is followed no longer: the URL is long.
+        memory.operation.take_if(|operation| operation.is_seen_done(links));
     }
 
     async fn operation(&self) -> Reading<Operation> {
@@ -193,7 +193,8 @@ impl Pass<'_> {
             return;
         }
         let ended = match (&observed.operation, &observed.links) {
-            (Reading::Known(Operation::Succeeded | Operation::Failed(_)), _) => true,
+            // Azure has accepted the change, and does not show it yet.
+            (Reading::Known(Operation::Running), _) => false,
             (_, Reading::Known(links)) => links.named(&desired.link).is_none_or(|link| !link.provisioning.is_running()),
             _ => false,
         };

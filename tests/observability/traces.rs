@@ -143,7 +143,6 @@ fn check_tree(forest: &Forest) {
         ("pass", "read object".to_owned()),
         ("read object", format!("GET {LINKS_OF}/{{name}}")),
         ("read links", format!("GET {SIGNALR_OF}/sharedPrivateLinkResources")),
-        ("read operation", format!("GET {SIGNALR_OF}/operationStatuses/{{operationId}}")),
         ("read connections", format!("GET {connections}")),
         ("read permissions", "GET /api/v1/namespaces/{name}".to_owned()),
         ("write add_finalizer", format!("PATCH {LINKS_OF}/{{name}}")),

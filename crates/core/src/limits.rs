@@ -25,8 +25,6 @@ pub struct Limits {
     pub operation: Duration,
     /// The least time for which what was said of Ready stays so although no read confirms it.
     pub ready_grace: Duration,
-    /// How long an operation's own word is believed without a look at the link.
-    pub follow: Duration,
     /// How long lies between the two reads that prove a parent's absence (R11).
     pub absence: Duration,
     /// How long a missing right, or token, is waited for before it is a failure: an assignment of a role
@@ -58,7 +56,6 @@ impl Limits {
         failed_rest: Duration::from_secs(5 * 60),
         operation: Duration::from_secs(30 * 60),
         ready_grace: Duration::from_secs(15 * 60),
-        follow: Duration::from_secs(5 * 60),
         absence: Duration::from_secs(60),
         right_grace: Duration::from_secs(10 * 60),
     };
@@ -76,7 +73,6 @@ impl Limits {
             failed_rest,
             operation,
             ready_grace,
-            follow,
             absence,
             right_grace,
         } = Self::REAL;
@@ -92,7 +88,6 @@ impl Limits {
             failed_rest: scaled(failed_rest),
             operation: scaled(operation),
             ready_grace: scaled(ready_grace),
-            follow: scaled(follow),
             absence: scaled(absence),
             right_grace: scaled(right_grace),
         }
@@ -123,7 +118,6 @@ mod tests {
             (real.failed_rest, "5m"),
             (real.operation, "30m"),
             (real.ready_grace, "15m"),
-            (real.follow, "5m"),
             (real.absence, "1m"),
             (real.right_grace, "10m"),
         ] {

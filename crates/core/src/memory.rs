@@ -35,6 +35,7 @@ pub struct Learned {
     fence_waived: bool,
     deleted_at: Option<Moment>,
     accepted_at: Option<Moment>,
+    begun_at: Option<Moment>,
     /// An operation of ours that failed, when that was seen, and how many have in a row.
     failed: Option<(OperationKind, String, Moment)>,
     failures: u32,
@@ -94,7 +95,7 @@ impl Learned {
     /// Azure accepted a DELETE.
     pub fn accept_delete(&mut self, now: Moment) {
         self.deleted_at = Some(now);
-        self.running_since = Some(now);
+        self.begun_at = Some(now);
         self.failed = None;
     }
 
@@ -112,7 +113,7 @@ impl Learned {
     /// Azure accepted a PUT.
     pub fn accept_put(&mut self, now: Moment) {
         self.accepted_at = Some(now);
-        self.running_since = Some(now);
+        self.begun_at = Some(now);
         self.failed = None;
         self.failed_since = None;
     }
@@ -264,6 +265,7 @@ impl Learned {
             quarantine: Limits::left(limits.quarantine, now).filter(|_| self.inherited),
             deleted_for: since(self.deleted_at),
             accepted_for: since(self.accepted_at),
+            begun_ago: since(self.begun_at),
             sighting: self.repeated.clone(),
             candidate: self.candidate.clone(),
             heard_ago: now.saturating_sub(self.heard_at),

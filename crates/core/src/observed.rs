@@ -17,7 +17,7 @@ use crate::resource_id::{ConnectionId, EndpointId};
 /// The reads that a plan may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Read {
-    /// The operation that the process follows for this link.
+    /// The operation that the process began on this link.
     Operation,
     /// All links of the SignalR.
     Links,
@@ -150,6 +150,8 @@ pub struct Memory {
     /// How long ago Azure accepted a PUT of the link that this process sent, as long as the link has not
     /// been seen since.
     pub accepted_for: Option<Duration>,
+    /// How long ago Azure accepted the last PUT or DELETE of the link that this process sent.
+    pub begun_ago: Option<Duration>,
     /// The first of the two lists of M5.
     pub sighting: Option<Sighting>,
     /// The connection that this process first saw alone with the message of this nonce (M5).
@@ -190,7 +192,7 @@ pub struct Memory {
 /// Everything observed in this pass.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
-    /// The operation that is followed; `NotRead` with `operation_held` asks for it.
+    /// How the operation stands that the process began on this link.
     pub operation: Reading<Operation>,
     /// The kind of operation whose URL the process holds for this link, if any.
     pub operation_held: Option<OperationKind>,

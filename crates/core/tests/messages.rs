@@ -69,8 +69,9 @@ fn situations() -> Vec<(&'static str, Scenario)> {
     vec![
         ("the link is put", absent()),
         (
-            "the operation runs",
-            with(Scenario::new(), |s| {
+            "the operation runs, and the link is not shown yet",
+            with(absent(), |s| {
+                s.observed.memory.begun_ago = Some(minutes(1));
                 s.observed.operation_held = Some(OperationKind::Put);
                 s.answers.operation = Reading::Known(Operation::Running);
             }),

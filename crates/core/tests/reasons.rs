@@ -44,14 +44,46 @@ fn a_link_in_progress_is_followed() {
     expect(&Scenario::new().provisioning("Creating"), Reason::Creating, "none");
     expect(&Scenario::new().provisioning("Something new"), Reason::Creating, "none");
     expect(&Scenario::new().provisioning("Deleting"), Reason::Deleting, "none");
-    let mut running = Scenario::new();
-    running.observed.operation_held = Some(OperationKind::Put);
-    running.answers.operation = Reading::Known(Operation::Running);
-    running.answers.links = Reading::Failed(error(Failure::Unexpected));
-    expect(&running, Reason::Creating, "none");
     let mut endless = Scenario::new().provisioning("Creating");
     endless.observed.memory.running_for = Duration::from_secs(30 * 60);
     expect(&endless, Reason::OperationTimedOut, "none");
+}
+
+/// The link has the last word; its operation is asked where the link does not show it, for as long as one may take.
+#[test]
+fn an_operation_that_the_link_does_not_show_is_waited_for() {
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let running = |scenario: Scenario, kind| {
+        let mut scenario = scenario;
+        scenario.observed.operation_held = Some(kind);
+        scenario.answers.operation = Reading::Known(Operation::Running);
+        scenario.observed.memory.begun_ago = Some(minutes(5));
+        scenario
+    };
+    let mut absent = running(Scenario::new().without_link(), OperationKind::Put);
+    expect(&absent, Reason::Creating, "none");
+    absent.desired.deleting = true;
+    absent.observed.memory.deleting_for = Some(minutes(5));
+    expect(&absent, Reason::Deleting, "none");
+    absent.desired.deleting = false;
+    absent.observed.memory.begun_ago = Some(minutes(30));
+    expect(&absent, Reason::Creating, "put_link");
+    let mut put_again = running(Scenario::new().provisioning("Failed"), OperationKind::Put);
+    expect(&put_again, Reason::Creating, "none");
+    put_again.observed.memory.begun_ago = Some(minutes(30));
+    put_again.observed.memory.failed_for = minutes(30);
+    expect(&put_again, Reason::Creating, "put_link");
+    let mut stays = running(Scenario::new(), OperationKind::Delete);
+    expect(&stays, Reason::Deleting, "none");
+    stays.desired.deleting = true;
+    stays.observed.memory.deleting_for = Some(minutes(1));
+    expect(&stays, Reason::Deleting, "none");
+    assert!(stays.decide().report.unwrap().message.starts_with("Azure is deleting the link"));
+    for shown in ["Creating", "Deleting"] {
+        let shown = running(Scenario::new().provisioning(shown), OperationKind::Put);
+        assert_eq!(shown.reads()[0], "Links");
+        assert!(!shown.reads().contains(&"Operation".to_owned()));
+    }
 }
 
 #[test]
@@ -416,7 +448,6 @@ fn an_operation_that_never_ends_does_not_hide_its_link() {
     let mut endless = Scenario::new().seen_before(30);
     endless.observed.operation_held = Some(OperationKind::Put);
     endless.answers.operation = Reading::Known(Operation::Running);
-    endless.observed.memory.running_for = Duration::from_secs(5 * 60);
     expect(&endless, Reason::PendingApproval, "none");
 }
 
@@ -489,11 +520,7 @@ fn an_approval_is_watched_whatever_else_is_wrong() {
     gone.observed.memory.signalr_absent_for = Some(Duration::from_secs(60));
     revoked(&gone);
     // The link's operation runs, and there is a copy beside what was approved.
-    let mut copied = overdue().provisioning("Updating").copies(1);
-    revoked(&copied);
-    copied.observed.operation_held = Some(OperationKind::Put);
-    copied.answers.operation = Reading::Known(Operation::Running);
-    revoked(&copied);
+    revoked(&overdue().provisioning("Updating").copies(1));
     // SignalR cannot be read: what is plain from the vault is not left standing.
     revoked(&overdue().copies(1).signalr_fails(Failure::Transient(None)));
     // It is being deleted by somebody else, or failed.

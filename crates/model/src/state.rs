@@ -338,7 +338,6 @@ pub const LIMITS: Limits = Limits {
     failed_rest: ticks(4),
     operation: ticks(8),
     ready_grace: ticks(5),
-    follow: ticks(4),
     absence: ticks(2),
     right_grace: ticks(4),
 };

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::failed::{Service, failed};
 use super::live::present;
 use super::recreate::{busy, rests, stuck_beside};
-use super::{Again, Needs, Plan, doubted, in_progress, unconfirmed, unproven_absence};
+use super::{Again, Needs, Plan, doubted, in_progress, is_operation_running, unconfirmed, unproven_absence};
 use crate::action::Action;
 use crate::approval::SeenLink;
 use crate::azure::{Links, OperationKind};
@@ -45,6 +45,9 @@ fn create(d: &Desired, o: &Observed, links: &Links) -> Needs<Plan> {
             elder.object.path()
         );
         return Ok(Plan::say(Report::new(Reason::OwnershipConflict, &message).without_link()));
+    }
+    if is_operation_running(o, OperationKind::Put)? {
+        return Ok(Plan::say(in_progress(d, OperationKind::Put).without_link()));
     }
     if let Some(plan) = not_visible_yet(d, o) {
         return Ok(plan);

@@ -24,18 +24,15 @@ pub(super) fn plan(d: &Desired, o: &Observed) -> Needs<Plan> {
     if d.force_finalize || d.deletion == DeletionPolicy::Detach || d.management == ManagementPolicy::ObserveOnly {
         return leave(d, o);
     }
-    if let Some(kind) = is_operation_running(o)? {
-        return Ok(Plan::say(match kind {
-            OperationKind::Delete => deleting(d),
-            OperationKind::Put => still_creating(d),
-        }));
-    }
     let links = match links(d, o)? {
         Ok(links) => links,
         Err(stop) => return Ok(stop.told(d, o)),
     };
     let link = links.and_then(|links| links.named(&d.link));
     let own = link.filter(|link| link.marker_of(&d.object.uid).is_some());
+    if let Some(told) = by_operation(d, o, own)? {
+        return Ok(told);
+    }
     match find_unconfirmed_approval(d, o, link)? {
         OwnApproval::None => {}
         OwnApproval::Overdue(overdue) if overdue.then == Some(OnUnconfirmed::Revoke) => {
@@ -51,6 +48,18 @@ pub(super) fn plan(d: &Desired, o: &Observed) -> Needs<Plan> {
         (Some(links), Some(link)) => delete(d, o, links, link),
         _ => once_no_write_can_land(d, o, None),
     })
+}
+
+/// What is said as long as an operation runs that the link does not show.
+fn by_operation(d: &Desired, o: &Observed, own: Option<&Link>) -> Needs<Option<Plan>> {
+    let report = match own {
+        None if is_operation_running(o, OperationKind::Put)? => still_creating(d),
+        Some(link) if !link.provisioning.is_running() && is_operation_running(o, OperationKind::Delete)? => {
+            deleting(d).with_link(link)
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Plan::say(report)))
 }
 
 /// Why a deletion cannot go on yet.

@@ -23,9 +23,6 @@ use crate::reason::Reason;
 use crate::report::{Ready, Report, Truth};
 
 pub(super) fn plan(d: &Desired, o: &Observed, now: Timestamp) -> Needs<Plan> {
-    if let Some(kind) = is_operation_running(o)? {
-        return unconfirmed::watched(d, o, SeenLink::Unknown, || Ok(Plan::say(in_progress(d, kind))));
-    }
     let links = match o.links.or_read(Read::Links)? {
         Ok(links) => links,
         Err(error) => return unreadable(d, o, error),
@@ -108,8 +105,14 @@ fn by_state(case: &OwnLink<'_>) -> Needs<Plan> {
             );
             Ok(Plan::say(Report::new(Reason::OperationTimedOut, &message).with_link(link)))
         }
+        _ if is_operation_running(o, OperationKind::Delete)? => {
+            Ok(Plan::say(in_progress(d, OperationKind::Delete).with_link(link)))
+        }
         // That somebody turned it down is no failure to be repaired.
         Provisioning::Failed | Provisioning::Canceled if link.connection.is_turned_down() => decided::refused(case),
+        Provisioning::Failed | Provisioning::Canceled if is_operation_running(o, OperationKind::Put)? => {
+            Ok(Plan::say(in_progress(d, OperationKind::Put).with_link(link)))
+        }
         Provisioning::Failed | Provisioning::Canceled => Ok(operation_failed(case)),
         Provisioning::Succeeded => match link.connection {
             ConnectionState::Approved => approved(case),

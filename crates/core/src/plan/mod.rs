@@ -174,14 +174,15 @@ fn withhold_writes_in_quarantine(observed: &Observed, plan: Plan) -> Plan {
     }
 }
 
-/// Whether the operation that is followed still runs. Its word is believed without a look at the link for
-/// some minutes only: the link itself has the last word.
-fn is_operation_running(o: &Observed) -> Needs<Option<OperationKind>> {
-    let Some(kind) = o.operation_held.filter(|_| o.memory.running_for < o.memory.limits.follow) else {
-        return Ok(None);
-    };
-    let running = matches!(o.operation.or_read(Read::Operation)?, Ok(Operation::Running));
-    Ok(running.then_some(kind))
+/// Whether an operation that this process began runs although the link does not show it. The link has the last word:
+/// it is asked first, and believed alone once the operation has had the time of any honest one. An operation that has
+/// failed brings ARM's words for what the link shows.
+fn is_operation_running(o: &Observed, kind: OperationKind) -> Needs<bool> {
+    let may_run = o.memory.begun_ago.is_some_and(|ago| ago < o.memory.limits.operation);
+    if o.operation_held != Some(kind) || !may_run {
+        return Ok(false);
+    }
+    Ok(matches!(o.operation.or_read(Read::Operation)?, Ok(Operation::Running)))
 }
 
 /// What is said while an operation of ours runs.

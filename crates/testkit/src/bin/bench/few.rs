@@ -16,8 +16,8 @@ pub async fn one_link(binary: &Path) -> anyhow::Result<()> {
     print("An operation of 30 s of Azure's time, scaled by the pace like the operator's waits.\n")?;
     let size = std::fs::metadata(binary)?.len() as f64 / 1024.0 / 1024.0;
     let mut ready = None;
-    print("| mode | ARM calls | of these writes | operation polls | Kubernetes writes | idle memory |")?;
-    print("|---|---|---|---|---|---|")?;
+    print("| mode | ARM calls | of these writes | Kubernetes writes | idle memory |")?;
+    print("|---|---|---|---|---|")?;
     for mode in ["Manual", "Automatic"] {
         let mut config = timings(1500, 0);
         config.timings.propagation_ms = 1000;
@@ -38,9 +38,8 @@ pub async fn one_link(binary: &Path) -> anyhow::Result<()> {
         let (scrape, counts) = (place.scrape().await?, place.scene.azure.counts().await?);
         let writes = count(&counts, "PUT link") + count(&counts, "PUT connection");
         print(&format!(
-            "| {mode} | {} | {writes} | {} | {} | {memory} MiB |",
+            "| {mode} | {} | {writes} | {} | {memory} MiB |",
             scrape.arm_calls(),
-            count(&counts, "GET operation"),
             scrape.kubernetes_writes()
         ))?;
     }
