@@ -30,6 +30,21 @@ fn requested_reconcile(object: &SignalRSharedPrivateLink) -> Option<String> {
     values.max_by_key(|value| (value.parse::<Timestamp>().ok(), *value)).cloned()
 }
 
+impl SignalRSharedPrivateLinkStatus {
+    /// The reason of Ready.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        conditions::find(&self.conditions, "Ready").map(|ready| ready.reason.as_str())
+    }
+
+    /// The reason that was told, and since when the object waits for approval, if it does.
+    pub(crate) fn told(&self) -> Option<(Reason, Timestamp)> {
+        let ready = conditions::find(&self.conditions, "Ready")?;
+        let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == ready.reason)?;
+        let requested = self.approval.as_ref().and_then(|approval| approval.requested_at.as_ref());
+        Some((reason, requested.unwrap_or(&ready.last_transition_time).0))
+    }
+}
+
 /// What a report is told with.
 #[derive(Debug, Clone, Copy)]
 pub struct AsTold {

@@ -4,13 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use prometheus_client::metrics::gauge::Gauge;
+use signalr_private_link_core::Reason;
 
+use super::LinkMetrics;
 use crate::locked::Locked;
 
 /// Something that is counted in a gauge for as long as this lives.
 #[derive(Debug)]
-pub struct Counted(Gauge);
+pub(super) struct Counted(Gauge);
 
 impl Counted {
     pub(super) fn by(gauge: &Gauge) -> Self {
@@ -42,7 +45,7 @@ impl Oldest {
 
 /// Something that waits for as long as this lives.
 #[derive(Debug)]
-pub struct Pending {
+pub(super) struct Pending {
     second: i64,
     oldest: Arc<Oldest>,
 }
@@ -51,12 +54,6 @@ impl Pending {
     pub(super) fn since(second: i64, oldest: &Arc<Oldest>) -> Self {
         oldest.change(|since| *since.entry(second).or_default() += 1);
         Self { second, oldest: oldest.clone() }
-    }
-
-    /// Since when it waits, in seconds of Unix time.
-    #[must_use]
-    pub const fn second(&self) -> i64 {
-        self.second
     }
 }
 
@@ -70,6 +67,37 @@ impl Drop for Pending {
                 since.remove(&self.second);
             }
         });
+    }
+}
+
+/// As what an object is counted among all, for as long as this lives.
+#[derive(Debug, Default)]
+pub struct Standing {
+    counted: Option<(Option<Reason>, Counted)>,
+    pending: Option<Pending>,
+    backs_off: Option<Counted>,
+}
+
+impl Standing {
+    /// The object has this reason. If it waits for a person, it does so `since` then; where nobody tells, it waits on,
+    /// or from now.
+    pub fn show(&mut self, links: &LinkMetrics, reason: Option<Reason>, since: Option<Timestamp>) {
+        if self.counted.as_ref().is_none_or(|(before, _)| *before != reason) {
+            self.counted = Some((reason, links.count(reason)));
+        }
+        let before = self.pending.as_ref().map(|pending| pending.second);
+        let waits = matches!(reason, Some(Reason::PendingApproval | Reason::ApprovalTimedOut));
+        let second = since.map(Timestamp::as_second).or(before).unwrap_or_else(|| Timestamp::now().as_second());
+        if before != waits.then_some(second) {
+            self.pending = waits.then(|| links.wait_since(second));
+        }
+    }
+
+    /// Whether the object waits longer each time, for something is wrong.
+    pub fn back_off(&mut self, links: &LinkMetrics, backs_off: bool) {
+        if self.backs_off.is_some() != backs_off {
+            self.backs_off = backs_off.then(|| links.back_off());
+        }
     }
 }
 

@@ -125,21 +125,18 @@ impl LinkMetrics {
     }
 
     /// An object has this reason, for as long as what is returned lives.
-    #[must_use]
-    pub fn count(&self, reason: Option<Reason>) -> Counted {
+    pub(super) fn count(&self, reason: Option<Reason>) -> Counted {
         let reason = reason.map_or(NO_REASON, Reason::as_str);
         Counted::by(&self.links.get_or_create(&[("reason", reason)]))
     }
 
     /// An object waits for a person since this second, for as long as what is returned lives.
-    #[must_use]
-    pub fn wait_since(&self, second: i64) -> Pending {
+    pub(super) fn wait_since(&self, second: i64) -> Pending {
         Pending::since(second, &self.oldest_pending)
     }
 
     /// An object waits longer each time, for as long as what is returned lives.
-    #[must_use]
-    pub fn back_off(&self) -> Counted {
+    pub(super) fn back_off(&self) -> Counted {
         Counted::by(&self.in_backoff)
     }
 

@@ -6,7 +6,6 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::ResourceExt as _;
 use signalr_private_link_core::action::ActionKind;
 use signalr_private_link_core::memory::{Learned, Moment};
@@ -20,7 +19,7 @@ use crate::api::{FINALIZER, SignalRSharedPrivateLink};
 use crate::azure::FollowedOperation;
 use crate::kubernetes::Written;
 use crate::locked::Locked;
-use crate::metrics::{Counted, Metrics, Pending};
+use crate::metrics::{Metrics, Standing};
 
 /// One object's memory, which a pass checks out once. It belongs to a uid: an object of the same name is another one.
 #[derive(Default)]
@@ -46,17 +45,7 @@ pub(super) struct ObjectMemory {
     /// The effect of the last pass, if it had one.
     acted: Option<ActionKind>,
     /// As what it is counted among all.
-    shown: Option<Shown>,
-    /// It is counted among those that wait longer each time.
-    backs_off: Option<Counted>,
-}
-
-/// What the metrics know of an object.
-struct Shown {
-    reason: Option<Reason>,
-    _counted: Counted,
-    /// It waits for a person to approve.
-    pending: Option<Pending>,
+    pub standing: Standing,
 }
 
 impl ObjectMemory {
@@ -68,8 +57,8 @@ impl ObjectMemory {
             let inherited = object.finalizers().iter().any(|f| f == FINALIZER);
             *self = Self { uid, learned: Learned::new(inherited, now), ..Self::default() };
         }
-        let (reason, since) = told_before(object).unzip();
-        self.show(reason, since, metrics);
+        let (reason, since) = object.status.as_ref().and_then(|status| status.told()).unzip();
+        self.standing.show(&metrics.links, reason, since);
         // After a start all are looked at, those of one SignalR one after the other.
         self.is_in_phase |= self.asked == 0 && object.status.is_some();
         let mut hasher = DefaultHasher::new();
@@ -85,31 +74,10 @@ impl ObjectMemory {
         is_another
     }
 
-    /// Counts the object under this reason. `since` is when it began to wait, where it waits for a person.
-    fn show(&mut self, reason: Option<Reason>, since: Option<Timestamp>, metrics: &Metrics) {
-        let is_pending = matches!(reason, Some(Reason::PendingApproval | Reason::ApprovalTimedOut));
-        if self.shown.as_ref().is_none_or(|shown| shown.reason != reason) {
-            // It waits on, if it did.
-            let pending = self.shown.take().and_then(|before| before.pending);
-            self.shown = Some(Shown { reason, _counted: metrics.links.count(reason), pending });
-        }
-        let Some(shown) = &mut self.shown else { return };
-        if !is_pending {
-            shown.pending = None;
-        } else if let Some(second) = since.map(Timestamp::as_second)
-            && shown.pending.as_ref().map(Pending::second) != Some(second)
-        {
-            shown.pending = Some(metrics.links.wait_since(second));
-        }
-    }
-
     /// Counts an attempt: how many there were since the reason last changed. `None` as reason keeps counting.
     pub fn count_attempt(&mut self, reason: Option<Reason>, metrics: &Metrics) -> u32 {
         if let Some(told) = reason {
-            if self.shown.as_ref().is_none_or(|shown| shown.reason != reason) {
-                let waits = self.shown.as_ref().is_some_and(|shown| shown.pending.is_some());
-                self.show(reason, (!waits).then(Timestamp::now), metrics);
-            }
+            self.standing.show(&metrics.links, reason, None);
             if self.said.is_none_or(|(before, _)| before != told) {
                 self.said = Some((told, Instant::now()));
                 self.attempt = 0;
@@ -118,13 +86,6 @@ impl ObjectMemory {
         let attempt = self.attempt;
         self.attempt = attempt.saturating_add(1);
         attempt
-    }
-
-    /// Records whether the object waits longer each time, for something is wrong.
-    pub fn set_backing_off(&mut self, backs_off: bool, metrics: &Metrics) {
-        if self.backs_off.is_some() != backs_off {
-            self.backs_off = backs_off.then(|| metrics.links.back_off());
-        }
     }
 
     /// Records the effect of a pass; whether it is another one than that of the pass before. One that is repeated
@@ -139,15 +100,6 @@ impl ObjectMemory {
         let since = self.said.filter(|(said, _)| *said == reason);
         since.map(|(_, since)| since.elapsed()).unwrap_or_default()
     }
-}
-
-/// The reason that an object's status has, and since when it waits for approval, if it does.
-fn told_before(object: &SignalRSharedPrivateLink) -> Option<(Reason, Timestamp)> {
-    let status = object.status.as_ref()?;
-    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready")?;
-    let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == ready.reason)?;
-    let requested = status.approval.as_ref().and_then(|approval| approval.requested_at.as_ref());
-    Some((reason, requested.unwrap_or(&ready.last_transition_time).0))
 }
 
 /// The memories of all objects, and of links what outlives a change of owner.

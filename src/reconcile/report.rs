@@ -16,7 +16,7 @@ use signalr_private_link_core::report::Fact;
 use tracing::{Instrument as _, Span};
 
 use super::Subject;
-use crate::api::{self, SignalRSharedPrivateLink, SignalRSharedPrivateLinkStatus};
+use crate::api::{self, SignalRSharedPrivateLink};
 use crate::kubernetes::KubeFailure;
 use crate::metrics::DecisionKind;
 use crate::telemetry::{self, Call, spans};
@@ -45,8 +45,8 @@ impl Subject<'_> {
         let written = context.objects.write_status(object, &next).instrument(spans::write("status")).await?;
         self.keep(written);
         context.metrics.links.write_status();
-        let before = object.status.as_ref().and_then(ready_reason);
-        let now = ready_reason(&next);
+        let before = object.status.as_ref().and_then(|status| status.reason());
+        let now = next.reason();
         if before != now {
             tracing::info!(
                 object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
@@ -168,10 +168,6 @@ impl Subject<'_> {
 /// `<namespace>/<name>`, as every line of the log has it.
 fn path(object: &SignalRSharedPrivateLink) -> String {
     api::identity(object).path()
-}
-
-fn ready_reason(status: &SignalRSharedPrivateLinkStatus) -> Option<&str> {
-    status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| c.reason.as_str())
 }
 
 /// What is told of a decision on a connection.

@@ -120,7 +120,7 @@ impl Context {
         memory.is_in_phase = in_phase.is_some();
         let is_wrong =
             told.is_none_or(|reason| reason.severity() == Severity::Warning || reason.ready() == ReadyByReason::Kept);
-        memory.set_backing_off(is_wrong && matches!(look, Look::Growing { .. }), &self.metrics);
+        memory.standing.back_off(&self.metrics.links, is_wrong && matches!(look, Look::Growing { .. }));
         if let Some((signalr, period)) = in_phase {
             return Some(phase(signalr, period, (self.clock)()).max(least));
         }
