@@ -18,9 +18,7 @@ use crate::kubernetes::{Events, Objects};
 use crate::metrics::{Metrics, WatchKind};
 use crate::permissions::{self, PolicyWatch};
 use crate::queue::Queue;
-use crate::reconcile::{
-    self, Change, Clock, Context, Index, Jitter, Lanes, Memories, ObjectKey, Orphans, Outage, Sequel,
-};
+use crate::reconcile::{self, Change, Clock, Context, Index, Jitter, Lanes, Memories, ObjectKey, Orphans, Sequel};
 
 /// Passes that run at the same time.
 const CONCURRENCY: usize = 256;
@@ -81,7 +79,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
         sees_all: namespaces.is_empty(),
         orphans: Orphans::default(),
         metrics,
-        outage: Outage::default(),
+        outage: Default::default(),
     });
     let changes = changes(links(&client, &namespaces), context.clone(), readiness);
     tokio::select! { () = work(&context, changes, woken, shutdown) => {}, () = watching => {} }

@@ -1,11 +1,12 @@
 //! Logs, to standard error, and traces, to whom they are asked for.
 
-mod last_call;
+mod action;
 #[cfg(not(feature = "otlp"))]
 mod no_otlp;
-mod number;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod outage;
+mod pass;
 pub mod spans;
 
 use std::time::Duration;
@@ -18,12 +19,13 @@ use tracing_subscriber::{Layer, Registry};
 
 use crate::config::LogFormat;
 
-pub use last_call::{Call, follow_calls, note_call};
+pub use action::{Call, action, note_call};
 #[cfg(not(feature = "otlp"))]
 pub use no_otlp::{Traces, traceparent};
-pub use number::{number, numbered};
 #[cfg(feature = "otlp")]
 pub use otlp::{Traces, traceparent};
+pub use outage::Outage;
+pub use pass::{Pass, number};
 
 /// Something that is done with lines and spans.
 type Boxed = Box<dyn Layer<Registry> + Send + Sync>;

@@ -17,8 +17,8 @@ pub use link::{
     ManagementPolicy, SignalRSharedPrivateLink, SignalRSharedPrivateLinkSpec, SignalRSharedPrivateLinkStatus,
     TargetReference,
 };
+pub(crate) use parse::forced_to_go;
 pub use parse::{desired, policy};
-pub(crate) use parse::{forced_to_go, identity};
 pub use signalr_private_link_core::annotation::{
     FINALIZER, FLUX_RECONCILE_ANNOTATION, FORCE_FINALIZE_ANNOTATION, RECONCILE_ANNOTATION, RECREATE_ANNOTATION,
 };

@@ -134,7 +134,7 @@ pub(crate) fn forced_to_go(object: &SignalRSharedPrivateLink) -> bool {
 }
 
 /// Which object this is.
-pub(crate) fn identity(object: &SignalRSharedPrivateLink) -> desired::ObjectIdentity {
+fn identity(object: &SignalRSharedPrivateLink) -> desired::ObjectIdentity {
     desired::ObjectIdentity {
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),

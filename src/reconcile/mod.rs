@@ -14,11 +14,9 @@ mod report;
 mod undecided;
 mod wait;
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use jiff::Timestamp;
 use signalr_private_link_core::azure::{Connections, Links};
 use signalr_private_link_core::desired::Desired;
@@ -33,8 +31,7 @@ use crate::azure::{ArmClient, Shared};
 use crate::kubernetes::{Events, KubeFailure, NamespaceFacts, Objects, Written};
 use crate::locked::Locked;
 use crate::metrics::{Metrics, PassOutcome};
-use crate::news::News;
-use crate::telemetry::{self, spans};
+use crate::telemetry::{self, Outage, spans};
 
 pub use index::{Change, Index};
 pub use lanes::Lanes;
@@ -102,9 +99,6 @@ pub struct Context {
     pub outage: Outage,
 }
 
-/// When it was last said that the API server fails, which would be said for every object.
-pub type Outage = News<10>;
-
 impl Context {
     /// Forgets an object that is gone, of this uid or of any. If it is not gone, its waits only
     /// become longer.
@@ -127,24 +121,11 @@ pub enum Sequel {
 /// Runs a pass, which reads the object unless it begins with what the one before has `written`; a panic in it ends this
 /// pass only.
 pub async fn pass(context: &Context, key: &ObjectKey, written: Option<Written>) -> Sequel {
-    telemetry::numbered(unbroken(context, key, written)).await
-}
-
-async fn unbroken(context: &Context, key: &ObjectKey, written: Option<Written>) -> Sequel {
-    let begun = tokio::time::Instant::now();
-    let span = spans::pass(&key.namespace, &key.name);
+    let pass = telemetry::Pass::begin(&key.namespace, &key.name);
     let memory = context.memories.check_out(key);
-    let guarded = AssertUnwindSafe(steps(context, key, &memory, written)).catch_unwind().instrument(span.clone());
-    let end = guarded.await.unwrap_or_else(|_| {
-        tracing::error!(
-            object = %key,
-            pass = telemetry::number(),
-            "a pass panicked; this is a bug of the operator, and the object is looked at again"
-        );
-        End::untold(PassOutcome::Panicked, Look::AFTER_PANIC)
-    });
-    context.metrics.links.reconciled(end.outcome, begun.elapsed());
-    spans::end_pass(&span, end.outcome.into(), end.told.map(Reason::as_str));
+    let made = pass.make(key, steps(context, key, &memory, written)).await;
+    let end = made.unwrap_or_else(|| End::untold(PassOutcome::Panicked, Look::AFTER_PANIC));
+    pass.end(&context.metrics.links, end.outcome, end.told);
     let mut memory = memory.lock();
     memory.lane.take_if(|lane| !end.is_queued && context.lanes.yield_turn(lane, key));
     let written = memory.written.take().filter(|_| matches!(end.look, Look::Now));
@@ -283,44 +264,25 @@ impl Pass<'_> {
     async fn plan_with_reads(&self) -> (Plan, Observed) {
         let mut observed = self.begin();
         let plan = loop {
-            match self.ask(&observed) {
+            match spans::plan(|| plan(self.desired, &observed, (self.context.clock)())) {
                 Next::Plan(plan) => break *plan,
-                Next::Read(read) => {
-                    self.read(&mut observed, read).instrument(spans::read(observe::label(read))).await;
-                }
+                Next::Read(read) => self.read(&mut observed, read).instrument(spans::read(read.into())).await,
             }
         };
         self.settle_lane(&observed);
         (plan, observed)
     }
 
-    /// Asks for the plan, with what has been read so far.
-    fn ask(&self, observed: &Observed) -> Next {
-        let span = spans::plan();
-        let next = span.in_scope(|| plan(self.desired, observed, (self.context.clock)()));
-        match &next {
-            Next::Read(read) => spans::wants(&span, observe::label(*read)),
-            Next::Plan(plan) => {
-                let reason = plan.report.as_ref().map(|report| report.reason.as_str());
-                spans::planned(&span, plan.action.as_ref().map(Action::label), reason);
-            }
-        }
-        next
-    }
-
     /// Carries out the plan's effect, if it has one; what is said and done about its outcome.
     async fn carry_out(&self, plan: Plan) -> Plan {
-        let Self { subject, context, desired, .. } = *self;
+        let Self { subject, context, key, desired, .. } = *self;
         let Some(action) = plan.action.clone() else {
             subject.alarm(plan.alarm.as_deref()).await;
             return plan;
         };
         let label = action.label();
         context.metrics.links.act(label);
-        let begun = tokio::time::Instant::now();
-        let span = spans::write(label);
-        let (outcome, call) = telemetry::follow_calls(self.execute(&action)).instrument(span.clone()).await;
-        subject.log_action(label, &outcome, &call, begun.elapsed(), &span);
+        let outcome = telemetry::action(key, &subject.object.metadata, label, self.execute(&action)).await;
         subject.audit(&action, &outcome).await;
         let plan = conclude(desired, &context.limits, plan, &outcome);
         subject.alarm(plan.alarm.as_deref()).await;
@@ -343,20 +305,7 @@ impl Pass<'_> {
 }
 
 fn kubernetes_failed(context: &Context, key: &ObjectKey, doing: &str, error: &KubeFailure) -> End {
-    // Another version is read by the next pass, and is no failure of the API server's.
-    let is_changed = *error == KubeFailure::Changed;
-    // A failure is rarely about one object: ten thousand of them would say the same.
-    if !is_changed && context.outage.is_due() {
-        tracing::warn!(
-            object = %key, pass = telemetry::number(), doing, %error,
-            "API server request failed; will retry (said once in 10 s)"
-        );
-    } else {
-        tracing::debug!(
-            object = %key, pass = telemetry::number(), doing, %error,
-            "API server request failed; will retry"
-        );
-    }
-    let outcome = if is_changed { PassOutcome::Changed } else { PassOutcome::Failed };
+    context.outage.tell(key, doing, error);
+    let outcome = if *error == KubeFailure::Changed { PassOutcome::Changed } else { PassOutcome::Failed };
     End::untold(outcome, Look::after_kubernetes())
 }

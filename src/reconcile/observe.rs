@@ -20,18 +20,6 @@ const GATHER_PERMISSIONS: Duration = Duration::from_millis(100);
 /// The same for objects that are looked at together, after a start or at rest: nobody waits.
 const GATHER_IN_PHASE: Duration = Duration::from_millis(150);
 
-/// What is read, as spans name it.
-pub(super) const fn label(read: Read) -> &'static str {
-    match read {
-        Read::Operation => "operation",
-        Read::Links => "links",
-        Read::Link => "link",
-        Read::Connections => "connections",
-        Read::Replicas => "replicas",
-        Read::Permissions => "permissions",
-    }
-}
-
 impl Pass<'_> {
     /// What is known before anything was read.
     pub(super) fn begin(&self) -> Observed {

@@ -13,13 +13,13 @@ use signalr_private_link_core::marker::Verdict;
 use signalr_private_link_core::message::safe;
 use signalr_private_link_core::reason::{Reason, Severity};
 use signalr_private_link_core::report::Fact;
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 use super::Subject;
-use crate::api::{self, SignalRSharedPrivateLink};
+use crate::api;
 use crate::kubernetes::KubeFailure;
 use crate::metrics::DecisionKind;
-use crate::telemetry::{self, Call, spans};
+use crate::telemetry::{self, spans};
 
 /// The most characters that Kubernetes takes as the action of an Event.
 const MAX_ACTION: usize = 128;
@@ -37,7 +37,7 @@ impl Subject<'_> {
         report: &Report,
         as_told: api::AsTold,
     ) -> Result<bool, KubeFailure> {
-        let Self { context, object, .. } = *self;
+        let Self { context, key, object, .. } = *self;
         let next = api::render(object, desired, report, as_told);
         if object.status.as_ref() == Some(&next) {
             return Ok(false);
@@ -49,7 +49,7 @@ impl Subject<'_> {
         let now = next.reason();
         if before != now {
             tracing::info!(
-                object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
+                object = %key, uid = object.metadata.uid, generation = object.metadata.generation,
                 pass = telemetry::number(), reason = now, before, why = report.message, "the reason changed"
             );
             let severity = match report.reason.severity() {
@@ -62,26 +62,6 @@ impl Subject<'_> {
             self.publish(severity, report.reason.as_str(), "Reconcile", &report.message).await;
         }
         Ok(true)
-    }
-
-    /// One line for each effect, whatever came of it, with the last call to ARM that it made; the link's message, which
-    /// is the owner's, is no part of it.
-    pub(super) fn log_action(&self, action: &str, outcome: &Outcome, call: &Call, took: Duration, span: &Span) {
-        let object = self.object;
-        let (outcome, error, why) = match outcome {
-            Outcome::Applied(_) => ("applied", None, None),
-            Outcome::NotApplied(error) => ("not_applied", Some(error), None),
-            Outcome::Unknown(error) => ("unknown", Some(error), None),
-            Outcome::Changed(what) => ("changed", None, Some(what.as_str())),
-        };
-        spans::end_write(span, outcome, error.map(|error| error.failure.label()));
-        let code = error.map(|error| &*error.code).filter(|code| !code.is_empty());
-        tracing::info!(
-            object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
-            pass = telemetry::number(), action, outcome, operation = call.operation, status = call.status, code,
-            correlation = call.correlation.as_deref(), error = error.map(tracing::field::display), why,
-            duration = telemetry::seconds(took), "action finished"
-        );
     }
 
     /// One Event and one line per approval and revocation: who, what, and why.
@@ -130,11 +110,11 @@ impl Subject<'_> {
     /// A finalizer was removed, or a link is Ready, although an approval of ours may be a stranger's: somebody
     /// has to look. The same is told once.
     pub(super) async fn alarm(&self, alarm: Option<&str>) {
-        let Self { context, object, memory, .. } = *self;
+        let Self { context, key, memory, object } = *self;
         let before = std::mem::replace(&mut memory.lock().alarm, alarm.map(str::to_owned));
         let Some(alarm) = alarm.filter(|alarm| before.as_deref() != Some(alarm)) else { return };
         tracing::error!(
-            object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
+            object = %key, uid = object.metadata.uid, generation = object.metadata.generation,
             pass = telemetry::number(), why = alarm, "an approval of the operator's has to be looked at"
         );
         context.metrics.links.alarm();
@@ -143,7 +123,7 @@ impl Subject<'_> {
 
     /// Publishes an Event; a failure to publish is logged and otherwise ignored.
     async fn publish(&self, type_: EventType, reason: &str, action: &str, note: &str) {
-        let Self { context, object, .. } = *self;
+        let Self { context, key, object, .. } = *self;
         let event = Event {
             type_,
             reason: reason.to_owned(),
@@ -159,15 +139,10 @@ impl Subject<'_> {
             Err(_) => format!("no answer within {} s", EVENT_DEADLINE.as_secs()),
         };
         tracing::warn!(
-            object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
+            object = %key, uid = object.metadata.uid, generation = object.metadata.generation,
             pass = telemetry::number(), reason, error, "an Event could not be published"
         );
     }
-}
-
-/// `<namespace>/<name>`, as every line of the log has it.
-fn path(object: &SignalRSharedPrivateLink) -> String {
-    api::identity(object).path()
 }
 
 /// What is told of a decision on a connection.
@@ -181,7 +156,7 @@ struct Audit<'a> {
 
 impl Audit<'_> {
     async fn publish(&self, subject: &Subject<'_>) {
-        let Subject { context, object, .. } = *subject;
+        let Subject { context, key, object, .. } = *subject;
         let Self { approved, connection, endpoint, policy, because } = *self;
         let (severity, reason, verb, decision) = if approved {
             (EventType::Normal, "ConnectionApproved", "Approved", DecisionKind::Approved)
@@ -190,7 +165,7 @@ impl Audit<'_> {
         };
         context.metrics.links.decide(decision);
         tracing::info!(
-            object = %path(object), uid = object.metadata.uid, generation = object.metadata.generation,
+            object = %key, uid = object.metadata.uid, generation = object.metadata.generation,
             pass = telemetry::number(), reason, connection, endpoint, policy, why = because, "decided on a connection"
         );
         let note =

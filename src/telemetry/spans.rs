@@ -2,24 +2,18 @@
 //! is made. No attribute holds words of Azure's or Kubernetes', or a URL: `url.template` is the path without its ids.
 
 use http::{Method, Uri};
+use signalr_private_link_core::{Action, Next};
 use tracing::field::Empty;
 use tracing::{Span, debug_span};
-
-use super::number;
 
 /// The target of every span.
 pub(super) const TARGET: &str = "spans";
 
-/// A number as OpenTelemetry takes it: it knows no unsigned ones.
-fn signed(number: Option<u64>) -> Option<i64> {
-    number.and_then(|number| i64::try_from(number).ok())
-}
-
 /// A pass over an object.
-pub fn pass(namespace: &str, name: &str) -> Span {
+pub(super) fn pass(namespace: &str, name: &str, number: u64) -> Span {
     debug_span!(
         target: TARGET, "pass", k8s.namespace.name = namespace, link.name = name, link.uid = Empty,
-        link.generation = Empty, link.reason = Empty, pass.number = signed(number()), pass.outcome = Empty,
+        link.generation = Empty, link.reason = Empty, pass.number = i64::try_from(number).ok(), pass.outcome = Empty,
         "error.type" = Empty, otel.status_code = Empty
     )
 }
@@ -32,7 +26,7 @@ pub fn found(uid: Option<&str>, generation: Option<i64>) {
 }
 
 /// How a pass ended, and the reason that it told.
-pub fn end_pass(span: &Span, outcome: &'static str, reason: Option<&'static str>) {
+pub(super) fn end_pass(span: &Span, outcome: &'static str, reason: Option<&'static str>) {
     span.record("pass.outcome", outcome);
     span.record("link.reason", reason);
     if outcome == "panicked" {
@@ -51,20 +45,19 @@ pub fn read(what: &str) -> Span {
     debug_span!(target: TARGET, "read", otel.name = %format_args!("read {what}"))
 }
 
-/// One question to the plan: what is to be read before it can be made, or what it is.
-pub fn plan() -> Span {
-    debug_span!(target: TARGET, "plan", plan.read = Empty, plan.action = Empty, plan.reason = Empty)
-}
-
-/// The plan wants something to be read.
-pub fn wants(span: &Span, read: &'static str) {
-    span.record("plan.read", read);
-}
-
-/// The plan: its effect, if it has one, and the reason that it tells.
-pub fn planned(span: &Span, action: Option<&'static str>, reason: Option<&'static str>) {
-    span.record("plan.action", action);
-    span.record("plan.reason", reason);
+/// One question to the plan: what is to be read before it can be made, or its effect, if it has one, and the reason that
+/// it tells.
+pub fn plan(ask: impl FnOnce() -> Next) -> Next {
+    let span = debug_span!(target: TARGET, "plan", plan.read = Empty, plan.action = Empty, plan.reason = Empty);
+    let next = span.in_scope(ask);
+    match &next {
+        Next::Read(read) => drop(span.record("plan.read", <&str>::from(*read))),
+        Next::Plan(plan) => {
+            span.record("plan.action", plan.action.as_ref().map(Action::label));
+            span.record("plan.reason", plan.report.as_ref().map(|report| report.reason.as_str()));
+        }
+    }
+    next
 }
 
 /// A write, whole: its turn, the last reads before it, and the call.
@@ -76,7 +69,7 @@ pub fn write(what: &str) -> Span {
 }
 
 /// How a write ended.
-pub fn end_write(span: &Span, outcome: &'static str, failure: Option<&'static str>) {
+pub(super) fn end_write(span: &Span, outcome: &'static str, failure: Option<&'static str>) {
     span.record("write.outcome", outcome);
     if let Some(failure) = failure {
         fail(span, failure);

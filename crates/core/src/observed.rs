@@ -15,7 +15,8 @@ use crate::report::ConnectionFacts;
 use crate::resource_id::{ConnectionId, EndpointId};
 
 /// The reads that a plan may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Read {
     /// The operation that the process began on this link.
     Operation,
