@@ -44,16 +44,6 @@ pub enum TokenOutcome {
     Late,
 }
 
-/// A decision on a connection of a vault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
-#[strum(serialize_all = "snake_case")]
-pub enum DecisionKind {
-    /// It was approved.
-    Approved,
-    /// An approval was taken back.
-    Revoked,
-}
-
 /// What is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
 #[expect(missing_docs, reason = "each name is that of a kind")]

@@ -10,9 +10,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use signalr_private_link_core::Reason;
 use signalr_private_link_core::action::ActionKind;
+use signalr_private_link_core::marker::Verdict;
 
 use super::counted::{Counted, Oldest, Pending};
-use super::labels::{DecisionKind, One, PassOutcome, all, counters, one};
+use super::labels::{One, PassOutcome, all, counters, one};
 
 /// A pass waits for others that want the same read, for ARM, and for its turn.
 const SECONDS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
@@ -61,7 +62,7 @@ impl LinkMetrics {
                 registry,
                 "approval_decisions",
                 "Connections that the operator approved, and approvals that it took back",
-                one("decision", &all::<DecisionKind>()),
+                one("decision", &all::<Verdict>()),
             ),
             unconfirmed_approvals: Counter::default(),
             oldest_pending: Arc::default(),
@@ -153,8 +154,8 @@ impl LinkMetrics {
     }
 
     /// A connection was approved, or an approval taken back.
-    pub fn decide(&self, decision: DecisionKind) {
-        self.decisions.get_or_create(&[("decision", decision.into())]).inc();
+    pub fn decide(&self, verdict: Verdict) {
+        self.decisions.get_or_create(&[("decision", verdict.into())]).inc();
     }
 
     /// An approval of ours must not stand.

@@ -18,7 +18,7 @@ use prometheus_client::registry::Registry;
 pub use azure::AzureMetrics;
 pub use cluster::ClusterMetrics;
 pub use counted::Standing;
-pub use labels::{Code, DecisionKind, PassOutcome, TokenOutcome, Verb, WatchKind};
+pub use labels::{Code, PassOutcome, TokenOutcome, Verb, WatchKind};
 pub use links::{LinkMetrics, NO_REASON};
 pub use text::Format;
 

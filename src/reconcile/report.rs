@@ -5,20 +5,19 @@ use std::time::Duration;
 
 use kube::Resource as _;
 use kube::runtime::events::{Event, EventType};
-use signalr_private_link_core::Action;
-use signalr_private_link_core::Outcome;
-use signalr_private_link_core::Report;
+use signalr_private_link_core::action::{Action, Decision, Outcome};
 use signalr_private_link_core::desired::{Approver, Desired};
 use signalr_private_link_core::marker::Verdict;
 use signalr_private_link_core::message::safe;
+use signalr_private_link_core::policy::Policy;
 use signalr_private_link_core::reason::{Reason, Severity};
-use signalr_private_link_core::report::Fact;
+use signalr_private_link_core::report::{Fact, Report};
+use signalr_private_link_core::resource_id::EndpointId;
 use tracing::Instrument as _;
 
 use super::Subject;
 use crate::api;
 use crate::kubernetes::KubeFailure;
-use crate::metrics::DecisionKind;
 use crate::telemetry::{self, spans};
 
 /// The most characters that Kubernetes takes as the action of an Event.
@@ -69,17 +68,11 @@ impl Subject<'_> {
         let (Action::Decide(decision), Outcome::Applied(_)) = (action, outcome) else {
             return;
         };
-        let approved = decision.verdict == Verdict::Approved;
-        self.memory.lock().is_audited |= approved;
-        let policy = decision.policy.as_ref().map(|policy| policy.reference());
-        let entry = Audit {
-            approved,
-            connection: decision.connection.path(),
-            endpoint: decision.endpoint.as_ref().map_or("none", |endpoint| endpoint.path()),
-            policy: policy.as_deref().unwrap_or("none"),
-            because: &decision.because,
-        };
-        entry.publish(self).await;
+        let Decision { verdict, connection, endpoint, policy, because, .. } = &**decision;
+        self.memory.lock().is_audited |= *verdict == Verdict::Approved;
+        let endpoint = endpoint.as_ref().map_or("none", EndpointId::path);
+        let policy = policy.as_ref().map(Policy::reference);
+        self.tell_decision(*verdict, connection.path(), endpoint, policy.as_deref(), because).await;
     }
 
     /// The same for an approval whose answer was lost, or whose process died: it is told of when it is
@@ -97,14 +90,35 @@ impl Subject<'_> {
         if was_told {
             return;
         }
-        let entry = Audit {
-            approved: true,
-            connection: &connection.id,
-            endpoint: &connection.endpoint,
-            policy: approval.policy.as_deref().unwrap_or("none"),
-            because: "the answer to the approval was lost, and the vault shows it",
+        let (endpoint, policy) = (&connection.endpoint, approval.policy.as_deref());
+        let because = "the answer to the approval was lost, and the vault shows it";
+        self.tell_decision(Verdict::Approved, &connection.id, endpoint, policy, because).await;
+    }
+
+    async fn tell_decision(
+        &self,
+        verdict: Verdict,
+        connection: &str,
+        endpoint: &str,
+        policy: Option<&str>,
+        because: &str,
+    ) {
+        let Self { context, key, object, .. } = *self;
+        let policy = policy.unwrap_or("none");
+        let (severity, reason, verb) = match verdict {
+            Verdict::Approved => (EventType::Normal, "ConnectionApproved", "Approved"),
+            Verdict::Revoked => (EventType::Warning, "ApprovalRevoked", "Revoked the approval of"),
         };
-        entry.publish(self).await;
+        context.metrics.links.decide(verdict);
+        tracing::info!(
+            object = %key, uid = object.metadata.uid, generation = object.metadata.generation,
+            pass = telemetry::number(), reason, connection, endpoint, policy, why = because, "decided on a connection"
+        );
+        let note =
+            format!("{verb} the connection {connection} (private endpoint {endpoint}, policy {policy}): {because}");
+        // Events of one action become a series with the first one's note: each decision is an action of its own.
+        let action = format!("{reason}-{}", connection.rsplit('/').next().unwrap_or_default());
+        self.publish(severity, reason, &action, &note).await;
     }
 
     /// A finalizer was removed, or a link is Ready, although an approval of ours may be a stranger's: somebody
@@ -142,36 +156,5 @@ impl Subject<'_> {
             object = %key, uid = object.metadata.uid, generation = object.metadata.generation,
             pass = telemetry::number(), reason, error, "an Event could not be published"
         );
-    }
-}
-
-/// What is told of a decision on a connection.
-struct Audit<'a> {
-    approved: bool,
-    connection: &'a str,
-    endpoint: &'a str,
-    policy: &'a str,
-    because: &'a str,
-}
-
-impl Audit<'_> {
-    async fn publish(&self, subject: &Subject<'_>) {
-        let Subject { context, key, object, .. } = *subject;
-        let Self { approved, connection, endpoint, policy, because } = *self;
-        let (severity, reason, verb, decision) = if approved {
-            (EventType::Normal, "ConnectionApproved", "Approved", DecisionKind::Approved)
-        } else {
-            (EventType::Warning, "ApprovalRevoked", "Revoked the approval of", DecisionKind::Revoked)
-        };
-        context.metrics.links.decide(decision);
-        tracing::info!(
-            object = %key, uid = object.metadata.uid, generation = object.metadata.generation,
-            pass = telemetry::number(), reason, connection, endpoint, policy, why = because, "decided on a connection"
-        );
-        let note =
-            format!("{verb} the connection {connection} (private endpoint {endpoint}, policy {policy}): {because}");
-        // Events of one action become a series with the first one's note: each decision is an action of its own.
-        let action = format!("{reason}-{}", connection.rsplit('/').next().unwrap_or_default());
-        subject.publish(severity, reason, &action, &note).await;
     }
 }

@@ -51,7 +51,9 @@ pub fn plan(ask: impl FnOnce() -> Next) -> Next {
     let span = debug_span!(target: TARGET, "plan", plan.read = Empty, plan.action = Empty, plan.reason = Empty);
     let next = span.in_scope(ask);
     match &next {
-        Next::Read(read) => drop(span.record("plan.read", <&str>::from(*read))),
+        Next::Read(read) => {
+            span.record("plan.read", <&str>::from(*read));
+        }
         Next::Plan(plan) => {
             span.record("plan.action", plan.action.as_ref().map(Action::label));
             span.record("plan.reason", plan.report.as_ref().map(|report| report.reason.as_str()));
