@@ -18,7 +18,7 @@ use crate::kubernetes::{Events, Objects};
 use crate::metrics::{Metrics, WatchKind};
 use crate::permissions::{self, PolicyWatch};
 use crate::queue::Queue;
-use crate::reconcile::{self, Change, Clock, Context, Index, Jitter, Lanes, Memories, ObjectKey, Orphans, Sequel};
+use crate::reconcile::{self, Change, Clock, Context, Index, Jitter, Lanes, Memories, ObjectKey, Sequel};
 
 /// Passes that run at the same time.
 const CONCURRENCY: usize = 256;
@@ -77,7 +77,6 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
         memories: Memories::default(),
         index,
         sees_all: namespaces.is_empty(),
-        orphans: Orphans::default(),
         metrics,
         outage: Default::default(),
     });

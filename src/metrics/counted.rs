@@ -1,7 +1,7 @@
 //! Gauges of things that come and go. Each thing holds its share of the gauge, and gives it back when it is dropped:
 //! whatever becomes of an object, nothing is left of it in a gauge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -25,6 +25,24 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+/// How many there are in each place; a gauge shows the sum.
+#[derive(Debug, Default)]
+pub(super) struct Summed {
+    pub gauge: Gauge,
+    counts: Locked<HashMap<String, usize>>,
+}
+
+impl Summed {
+    pub fn set(&self, place: &str, count: usize) {
+        let mut counts = self.counts.lock();
+        counts.remove(place);
+        if count > 0 {
+            counts.insert(place.to_owned(), count);
+        }
+        self.gauge.set(counts.values().sum::<usize>().try_into().unwrap_or(i64::MAX));
     }
 }
 

@@ -12,7 +12,7 @@ use signalr_private_link_core::Reason;
 use signalr_private_link_core::action::ActionKind;
 use signalr_private_link_core::marker::Verdict;
 
-use super::counted::{Counted, Oldest, Pending};
+use super::counted::{Counted, Oldest, Pending, Summed};
 use super::labels::{One, PassOutcome, all, counters, one};
 
 /// A pass waits for others that want the same read, for ARM, and for its turn.
@@ -33,7 +33,7 @@ pub struct LinkMetrics {
     decisions: Family<One, Counter>,
     unconfirmed_approvals: Counter,
     oldest_pending: Arc<Oldest>,
-    orphans: Gauge,
+    orphans: Summed,
     status_writes: Counter,
     panics: Counter,
 }
@@ -66,7 +66,7 @@ impl LinkMetrics {
             ),
             unconfirmed_approvals: Counter::default(),
             oldest_pending: Arc::default(),
-            orphans: Gauge::default(),
+            orphans: Summed::default(),
             status_writes: Counter::default(),
             panics: Counter::default(),
         };
@@ -86,7 +86,7 @@ impl LinkMetrics {
             (
                 "orphaned_links",
                 "Links with a marker of this operator's form whose object does not exist in this cluster; never deleted",
-                &self.orphans,
+                &self.orphans.gauge,
             ),
             ("queue_depth", "Objects that are due and wait for a place", &self.queue_depth),
             (
@@ -163,9 +163,9 @@ impl LinkMetrics {
         self.unconfirmed_approvals.inc();
     }
 
-    /// How many links have a marker of the operator's form and no object.
-    pub fn orphans(&self, count: usize) {
-        self.orphans.set(i64::try_from(count).unwrap_or(i64::MAX));
+    /// How many links of a SignalR have a marker of the operator's form and no object.
+    pub fn orphans(&self, signalr: &str, count: usize) {
+        self.orphans.set(signalr, count);
     }
 
     /// A status was written.

@@ -9,7 +9,6 @@ mod index;
 mod lanes;
 mod memory;
 mod observe;
-mod orphans;
 mod report;
 mod undecided;
 mod wait;
@@ -37,7 +36,6 @@ pub use index::{Change, Index};
 pub use lanes::Lanes;
 pub use memory::Memories;
 use memory::ObjectMemory;
-pub use orphans::Orphans;
 use wait::Look;
 
 /// Which object: namespace and name.
@@ -91,8 +89,6 @@ pub struct Context {
     pub index: Arc<Index>,
     /// Whether the watch sees all namespaces.
     pub sees_all: bool,
-    /// Links with a marker of this operator's form whose object does not exist.
-    pub orphans: Orphans,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Whether an outage of the API server is news.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use signalr_private_link_core::ArmError;
 use signalr_private_link_core::azure::{Connections, Links, Operation};
+use signalr_private_link_core::marker::Marker;
 use signalr_private_link_core::memory::{Learned, Moment};
 use signalr_private_link_core::observed::{Memory, Observed, Permissions, Read, Reading};
 
@@ -84,8 +85,9 @@ impl Pass<'_> {
         let Self { subject, context, desired, .. } = *self;
         let Reading::Known(links) = &observed.links else { return };
         if context.sees_all {
-            let count = context.orphans.count(desired.link.signalr().key(), links, &context.index);
-            context.metrics.links.orphans(count);
+            let owners = links.links.iter().filter_map(|link| Marker::parse(&link.message)).map(|marker| marker.uid);
+            let orphans = context.index.count_unknown(&owners.collect());
+            context.metrics.links.orphans(desired.link.signalr().key(), orphans);
         }
         let mut memory = subject.memory.lock();
         // Without the link the next approval is another one.
