@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use signalr_private_link_core::azure::{Connection, ConnectionState, Connections, Provisioning};
 use signalr_private_link_core::failure::Level;
+use signalr_private_link_core::marker::Verdict;
 use signalr_private_link_core::resource_id::{ConnectionId, EndpointId, VaultId};
 use signalr_private_link_core::{ArmError, Failure, Outcome};
 use tokio::time::Instant;
@@ -72,21 +73,6 @@ impl WireConnection {
     }
 }
 
-/// What is written to a connection, all of it just read or decided.
-#[derive(Debug, Clone)]
-pub struct ApprovalWrite<'a> {
-    /// The connection.
-    pub connection: &'a ConnectionId,
-    /// The concurrency token just read, if it has one.
-    pub etag: Option<&'a str>,
-    /// `Approved` or `Rejected`.
-    pub status: &'static str,
-    /// The new description.
-    pub description: &'a str,
-    /// Never sent after this instant: what authorises it would be too old (R6).
-    pub not_after: Instant,
-}
-
 impl ArmClient {
     /// All connections of a vault, once [`admit_read`](Self::admit_read) has let the call go.
     ///
@@ -129,23 +115,30 @@ impl ArmClient {
     ///
     /// # Errors
     /// How it ended otherwise.
-    pub async fn put_connection(&self, write: &ApprovalWrite<'_>) -> Result<(), Outcome> {
-        let about = about(write.connection, "deciding on the connection", WRITE, CallKind::PutConnection);
+    pub async fn put_connection(
+        &self,
+        connection: &ConnectionId,
+        etag: Option<&str>,
+        verdict: Verdict,
+        description: &str,
+        not_after: Instant,
+    ) -> Result<(), Outcome> {
+        let about = about(connection, "deciding on the connection", WRITE, CallKind::PutConnection);
         // The endpoint's id is read-only, and Microsoft's CLI sends it empty: one that is sent along protects
         // nothing, and might be checked as a linked scope.
         let mut body = json!({"properties": {
             "privateEndpoint": {},
             "privateLinkServiceConnectionState": {
-                "status": write.status,
-                "description": write.description,
+                "status": match verdict { Verdict::Approved => "Approved", Verdict::Revoked => "Rejected" },
+                "description": description,
                 "actionsRequired": "None",
             },
         }});
-        if let (Some(etag), Some(body)) = (write.etag, body.as_object_mut()) {
+        if let (Some(etag), Some(body)) = (etag, body.as_object_mut()) {
             body.insert("etag".into(), etag.into());
         }
-        let url = self.url(write.connection.path(), &self.versions().key_vault);
-        self.write(Method::PUT, url, Some(body), &about, write.not_after).await.map(drop)
+        let url = self.url(connection.path(), &self.versions().key_vault);
+        self.write(Method::PUT, url, Some(body), &about, not_after).await.map(drop)
     }
 }
 

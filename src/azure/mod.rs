@@ -25,7 +25,6 @@ pub use client::{ArmClient, ArmSetup, DEADLINE};
 pub use cloud::{ApiVersions, Cloud, CloudSettings, CredentialKind, KEY_VAULT_API_VERSION, SIGNALR_API_VERSION};
 pub use credential::token_source;
 pub(crate) use error::causes;
-pub use key_vault::ApprovalWrite;
 pub use look::Look;
 pub use operation::FollowedOperation;
 pub use share::Shared;

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use signalr_private_link_core::action::{Action, Decision};
 use signalr_private_link_core::approval::{self, LastLook};
-use signalr_private_link_core::azure::{ConnectionState, Link, OperationKind};
+use signalr_private_link_core::azure::{Link, OperationKind};
 use signalr_private_link_core::desired::Desired;
-use signalr_private_link_core::marker::{
-    ApprovalRecord, Marker, NO_ENDPOINT, NONCE_LENGTH, Nonce, Verdict, endpoint_hash,
-};
+use signalr_private_link_core::marker::{Marker, Verdict};
 use signalr_private_link_core::memory::Learned;
 use signalr_private_link_core::observed::Permissions;
 use signalr_private_link_core::{ArmError, Failure, Outcome};
@@ -17,7 +15,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use super::Pass;
-use crate::azure::{ApprovalWrite, FollowedOperation, WriteKind};
+use crate::azure::{FollowedOperation, WriteKind};
 use crate::kubernetes::KubeFailure;
 
 /// What authorises a write was read at most this long before it is sent (R6).
@@ -60,12 +58,16 @@ impl Pass<'_> {
         (lane, Instant::now() + MAX_READ_AGE)
     }
 
-    /// The same for a write to the SignalR; somebody else may have begun a change while this one waited.
+    /// The same for a write to the SignalR; somebody else may have begun a change, or changed the object, while this one
+    /// waited.
     async fn enter_signalr(&self, write: WriteKind) -> Step<(OwnedMutexGuard<()>, Instant)> {
         let signalr = self.desired.link.signalr();
         let entered = self.enter(signalr.key(), signalr.subscription(), write).await;
         if self.context.lanes.busy(signalr.key(), self.key) {
             return Err(changed("another change to the SignalR began"));
+        }
+        if !self.desired.still_asks_the_same_as(&self.object_now().await?) {
+            return Err(changed("the object changed"));
         }
         Ok(entered)
     }
@@ -97,63 +99,53 @@ impl Pass<'_> {
         }
     }
 
-    /// The object is the same, and as alive as it was.
-    async fn same_object(&self) -> Step<()> {
-        if self.desired.still_asks_the_same_as(&self.object_now().await?) {
-            Ok(())
-        } else {
-            Err(changed("the object changed"))
-        }
-    }
-
     async fn put(&self, replaces: Option<&Marker>) -> Step<Option<Box<Link>>> {
         let Self { context, desired, ref arm, .. } = *self;
         let (_lane, not_after) = self.enter_signalr(WriteKind::Create).await?;
-        self.same_object().await?;
         // Somebody else's PUT of this link may have ended so while this one waited for the lane.
         if context.memories.late_write(&desired.link, false, &context.limits).is_some() {
             return Err(changed("an earlier write to the link may still land"));
         }
         let (found, _) = arm.without_waiting().get_link(&desired.link).await?;
-        match (&found, replaces) {
-            (None, None) => {}
-            (Some(link), Some(own)) if may_replace(link, own) => {}
-            _ => return Err(changed("the link is not what was decided on")),
-        }
+        approval::may_put(found.as_ref(), replaces).map_err(changed)?;
         // One that is put again keeps its marker: what is on the vault already was asked for with that.
-        let marker = replaces.cloned().unwrap_or_else(|| Marker {
-            uid: desired.object.uid.clone(),
-            nonce: Nonce::from_random(rand::random::<[u8; NONCE_LENGTH]>()),
-            tag: desired.tag(),
-        });
+        let marker = replaces.cloned().unwrap_or_else(|| desired.marker(rand::random()));
         let message = marker.message(&desired.request_text);
         let put = arm.put_link(&desired.link, &desired.vault, &desired.group_id, &message, not_after).await;
-        let (link, operation) = put.inspect_err(|outcome| self.not_accepted(outcome))?;
-        self.accepted(OperationKind::Put, operation);
-        Ok(link.map(Box::new))
+        self.end_write(OperationKind::Put, put.as_ref().map(|(_, operation)| operation.clone()));
+        put.map(|(link, _)| link.map(Box::new))
     }
 
     async fn delete(&self, message: &str, waives_fence: bool) -> Step<Option<Box<Link>>> {
         let Self { desired, ref arm, .. } = *self;
         let (_lane, not_after) = self.enter_signalr(WriteKind::Delete).await?;
-        self.same_object().await?;
         match arm.without_waiting().get_link(&desired.link).await? {
             (Some(link), _) if link.message == message => {}
             _ => return Err(changed("the link is not the one that was decided on")),
         }
         self.learn(|learned, _| learned.begin_delete(waives_fence));
         let deleted = arm.delete_link(&desired.link, not_after).await;
-        let operation = deleted.inspect_err(|outcome| self.not_accepted(outcome))?;
-        self.accepted(OperationKind::Delete, operation);
-        Ok(None)
+        self.end_write(OperationKind::Delete, deleted.as_ref().cloned());
+        deleted.map(|_| None)
     }
 
-    /// Azure has accepted a write to the link.
-    fn accepted(&self, kind: OperationKind, operation: Option<String>) {
-        let (link, signalr) = (&self.desired.link, self.desired.link.signalr());
-        self.context.lanes.occupy(signalr.key(), self.key);
+    /// What the answer to a write to the link, with the operation that it began, means for the lane of its SignalR, and
+    /// what is remembered of it.
+    fn end_write(&self, kind: OperationKind, answer: Result<Option<String>, &Outcome>) {
+        let Self { subject, context, key, desired, .. } = *self;
+        let (link, signalr) = (&desired.link, desired.link.signalr());
+        let operation = match answer {
+            Ok(operation) => operation,
+            // 409 is "busy", whatever the parent's state says: nobody tries again at once.
+            Err(Outcome::NotApplied(ArmError { failure: Failure::Busy(_), .. })) => {
+                return context.lanes.rest_after_refusal(signalr.key(), key);
+            }
+            Err(Outcome::Unknown(_)) => return context.memories.note_unknown_outcome(link),
+            Err(_) => return,
+        };
+        context.lanes.occupy(signalr.key(), key);
         {
-            let mut memory = self.subject.memory.lock();
+            let mut memory = subject.memory.lock();
             memory.lane = Some(signalr.key().into());
             memory.operation = operation.map(|url| FollowedOperation::new(kind, link.clone(), url));
         }
@@ -161,19 +153,6 @@ impl Pass<'_> {
             OperationKind::Put => Learned::accept_put,
             OperationKind::Delete => Learned::accept_delete,
         });
-    }
-
-    /// A write to the link that Azure did not accept, or whose outcome is not known.
-    fn not_accepted(&self, outcome: &Outcome) {
-        let Self { context, key, desired, .. } = *self;
-        match outcome {
-            // 409 is "busy", whatever the parent's state says: nobody tries again at once.
-            Outcome::NotApplied(ArmError { failure: Failure::Busy(_), .. }) => {
-                context.lanes.rest_after_refusal(desired.link.signalr().key(), key);
-            }
-            Outcome::Unknown(_) => context.memories.note_unknown_outcome(&desired.link),
-            _ => {}
-        }
     }
 
     async fn decide(&self, decision: &Decision) -> Step<Option<Box<Link>>> {
@@ -208,25 +187,9 @@ impl Pass<'_> {
         let (Some(connection), Some(at)) = (&connection, date) else {
             return Err(changed("ARM's answer had no date"));
         };
-        let record = ApprovalRecord {
-            at,
-            verdict: decision.verdict,
-            object: desired.object.path(),
-            endpoint_hash: connection.endpoint.as_ref().map_or_else(|| NO_ENDPOINT.to_owned(), endpoint_hash),
-            uid: decision.uid.clone(),
-            nonce: decision.nonce.clone(),
-        };
-        let write = ApprovalWrite {
-            connection: &decision.connection,
-            etag: connection.etag.as_deref(),
-            status: match decision.verdict {
-                Verdict::Approved => "Approved",
-                Verdict::Revoked => "Rejected",
-            },
-            description: &record.to_description(),
-            not_after,
-        };
-        self.arm.put_connection(&write).await?;
+        let description = decision.record(desired.object.path(), at).to_description();
+        let etag = connection.etag.as_deref();
+        self.arm.put_connection(&decision.connection, etag, decision.verdict, &description, not_after).await?;
         Ok(None)
     }
 }
@@ -238,13 +201,4 @@ fn kubernetes(doing: &str, result: Result<(), KubeFailure>) -> Outcome {
         Err(error @ (KubeFailure::Changed | KubeFailure::NotFound)) => Outcome::Changed(error.to_string()),
         Err(error) => Outcome::NotApplied(error.to_arm(doing)),
     }
-}
-
-/// S5, R12: a link is put again only where it is our own, failed, does not work all the same, and was not
-/// turned down.
-fn may_replace(link: &Link, own: &Marker) -> bool {
-    Marker::parse(&link.message).as_ref() == Some(own)
-        && link.provisioning.has_failed()
-        && link.connection != ConnectionState::Approved
-        && !link.connection.is_turned_down()
 }

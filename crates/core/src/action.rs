@@ -1,9 +1,11 @@
 //! The effects a plan can have: one at most in a pass, each specific enough that carrying it out
 //! makes no choices.
 
+use jiff::Timestamp;
+
 use crate::azure::Link;
 use crate::failure::ArmError;
-use crate::marker::{Marker, Nonce, Verdict};
+use crate::marker::{ApprovalRecord, Marker, NO_ENDPOINT, Nonce, Verdict, endpoint_hash};
 use crate::policy::Policy;
 use crate::resource_id::{ConnectionId, EndpointId};
 
@@ -59,6 +61,21 @@ pub struct Decision {
     pub policy: Option<Policy>,
     /// Why, for the Event and the log.
     pub because: String,
+}
+
+impl Decision {
+    /// What is written down of it on the connection, for an object at this path; `at` is ARM's own time.
+    #[must_use]
+    pub fn record(&self, object: String, at: Timestamp) -> ApprovalRecord {
+        ApprovalRecord {
+            at,
+            verdict: self.verdict,
+            object,
+            endpoint_hash: self.endpoint.as_ref().map_or_else(|| NO_ENDPOINT.to_owned(), endpoint_hash),
+            uid: self.uid.clone(),
+            nonce: self.nonce.clone(),
+        }
+    }
 }
 
 /// The kinds of effects, for logs, metrics and the tests that must not forget one.

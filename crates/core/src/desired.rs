@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::marker;
+use crate::marker::{self, Marker, NONCE_LENGTH, Nonce};
 use crate::report::ConnectionFacts;
 use crate::resource_id::{ConnectionId, LinkId, VaultId};
 
@@ -181,6 +181,12 @@ impl Desired {
     #[must_use]
     pub fn tag(&self) -> String {
         marker::tag(self.recreate.as_deref())
+    }
+
+    /// The marker of a link that is created now; `nonce` are random bytes.
+    #[must_use]
+    pub fn marker(&self, nonce: [u8; NONCE_LENGTH]) -> Marker {
+        Marker { uid: self.object.uid.clone(), nonce: Nonce::from_random(nonce), tag: self.tag() }
     }
 
     /// Whether the object, read once more, is the one that was decided on and asks for the same:

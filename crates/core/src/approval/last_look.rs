@@ -51,6 +51,25 @@ pub fn still_authorised(decided_on: &Desired, decision: &Decision, last: &LastLo
     }
 }
 
+/// S5, R12: whether a link may be put where a single GET has just found this. One is put again only where it is our own,
+/// failed, does not work all the same, and was not turned down.
+///
+/// # Errors
+/// What is not as it was when that was decided; then nothing is written.
+pub fn may_put(found: Option<&Link>, replaces: Option<&Marker>) -> Result<(), &'static str> {
+    let is_failed = |link: &Link, own: &Marker| {
+        Marker::parse(&link.message).as_ref() == Some(own)
+            && link.provisioning.has_failed()
+            && link.connection != ConnectionState::Approved
+            && !link.connection.is_turned_down()
+    };
+    match (found, replaces) {
+        (None, None) => Ok(()),
+        (Some(link), Some(own)) if is_failed(link, own) => Ok(()),
+        _ => Err("the link is not what was decided on"),
+    }
+}
+
 fn may_approve(decision: &Decision, last: &LastLook<'_>) -> Result<(), &'static str> {
     let object = last.object;
     if object.deleting || object.management == ManagementPolicy::ObserveOnly || object.mode == ApprovalMode::Manual {

@@ -32,7 +32,7 @@ use crate::policy::Policy;
 use crate::resource_id::{ConnectionId, EndpointId};
 
 pub use confirm::{RevocationCause, SeenLink, Unconfirmed, approved_by_us, confirms, m7_overdue, may_be_overdue};
-pub use last_look::{LastLook, still_authorised};
+pub use last_look::{LastLook, may_put, still_authorised};
 pub use twin::is_bearer;
 
 /// What the vault shows of our request.
