@@ -27,6 +27,6 @@ pub use credential::token_source;
 pub(crate) use error::causes;
 pub use look::Look;
 pub use operation::FollowedOperation;
-pub use share::Shared;
+pub use share::{Reads, Shared};
 pub use token::TokenSource;
 pub use transport::{Lost, Transport, http_client};

@@ -4,12 +4,16 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared as SharedFuture};
 use signalr_private_link_core::ArmError;
+use signalr_private_link_core::azure::{Connections, Links};
+use signalr_private_link_core::resource_id::{SignalRId, VaultId};
 use tracing::{Instrument as _, Span};
 
+use super::client::ArmClient;
 use crate::locked::Locked;
 
 type Answer<T> = Result<Arc<T>, ArmError>;
@@ -91,6 +95,45 @@ impl<T: Send + Sync + 'static> Shared<T> {
         .instrument(span)
         .boxed()
         .shared()
+    }
+}
+
+/// The reads of lists that many objects have in common.
+#[derive(Default)]
+pub struct Reads {
+    links: Shared<Links>,
+    connections: Shared<Connections>,
+}
+
+impl Reads {
+    /// All links of a SignalR, for all who ask within a `moment`, and until one more call may be made.
+    ///
+    /// # Errors
+    /// As [`ArmClient::list_links`].
+    pub async fn links(&self, arm: &ArmClient, signalr: &SignalRId, moment: Duration) -> Answer<Links> {
+        let (client, id) = (arm.clone(), signalr.clone());
+        let request = move || async move { client.list_links(&id).await };
+        self.links.read(signalr.key(), gather(arm, moment, signalr.subscription()), request).await
+    }
+
+    /// All connections of a vault, likewise.
+    ///
+    /// # Errors
+    /// As [`ArmClient::list_connections`].
+    pub async fn connections(&self, arm: &ArmClient, vault: &VaultId, moment: Duration) -> Answer<Connections> {
+        let (client, id) = (arm.clone(), vault.clone());
+        let request = move || async move { client.list_connections(&id).await };
+        self.connections.read(vault.key(), gather(arm, moment, vault.subscription()), request).await
+    }
+}
+
+/// What goes before a shared read: a moment for others that want the same answer, and the turn to make one more call.
+/// Whoever asks until then joins.
+fn gather(arm: &ArmClient, moment: Duration, subscription: &str) -> impl Future<Output = ()> + Send + use<> {
+    let (arm, subscription) = (arm.clone(), subscription.to_owned());
+    async move {
+        tokio::time::sleep(moment).await;
+        arm.admit_read(&subscription).await;
     }
 }
 

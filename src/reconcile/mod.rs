@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use signalr_private_link_core::azure::{Connections, Links};
 use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::observed::Observed;
 use signalr_private_link_core::policy::Policy;
@@ -26,7 +25,7 @@ use signalr_private_link_core::{Action, Again, Limits, Next, Plan, Reason, Repor
 use tracing::Instrument as _;
 
 use crate::api::{self, SignalRSharedPrivateLink};
-use crate::azure::{ArmClient, Shared};
+use crate::azure::{ArmClient, Reads, Shared};
 use crate::kubernetes::{Events, KubeFailure, NamespaceFacts, Objects, Written};
 use crate::locked::Locked;
 use crate::metrics::{Metrics, PassOutcome};
@@ -67,10 +66,8 @@ pub struct Context {
     pub events: Events,
     /// Azure.
     pub arm: ArmClient,
-    /// Reads of links, shared per SignalR.
-    pub links: Shared<Links>,
-    /// Reads of connections, shared per vault.
-    pub connections: Shared<Connections>,
+    /// Reads of links, shared per SignalR, and of connections, shared per vault.
+    pub reads: Reads,
     /// Reads of namespaces, shared by their objects.
     pub namespaces: Shared<NamespaceFacts>,
     /// Reads of all approval policies, shared by all.

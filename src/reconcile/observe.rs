@@ -1,11 +1,10 @@
 //! The reads of a pass. What the process learns from one is handed to the core's memory at once, so that the
 //! decision sees it; and a lane is freed once the link shows that its operation has ended.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use signalr_private_link_core::ArmError;
-use signalr_private_link_core::azure::{Connections, Links, Operation};
+use signalr_private_link_core::azure::Operation;
 use signalr_private_link_core::marker::Marker;
 use signalr_private_link_core::memory::{Learned, Moment};
 use signalr_private_link_core::observed::{Memory, Observed, Permissions, Read, Reading};
@@ -59,14 +58,14 @@ impl Pass<'_> {
         match read {
             Read::Operation => observed.operation = self.operation().await,
             Read::Links => {
-                observed.links = self.links().await;
+                observed.links = context.reads.links(arm, &desired.link.signalr(), self.moment()).await.into();
                 self.note_links(observed);
                 self.learn(|learned, now| learned.learn_links(desired, &observed.links, now));
             }
             Read::Link => observed.link = arm.get_link(&desired.link).await.map(|(link, _)| link).into(),
             Read::Connections => {
                 let begun = context.memories.moment();
-                observed.connections = self.connections().await;
+                observed.connections = context.reads.connections(arm, &desired.vault, self.moment()).await.into();
                 let (links, vault, clock) = (&observed.links, &observed.connections, (context.clock)());
                 self.learn(|learned, now| {
                     learned.learn_connections(desired, &context.limits, links, vault, (begun, now), clock);
@@ -112,35 +111,14 @@ impl Pass<'_> {
         answer.into()
     }
 
-    async fn links(&self) -> Reading<Arc<Links>> {
-        let signalr = self.desired.link.signalr();
-        let (arm, id) = (self.arm.clone(), signalr.clone());
-        let request = move || async move { arm.list_links(&id).await };
-        self.context.links.read(signalr.key(), self.gather(signalr.subscription()), request).await.into()
-    }
-
-    async fn connections(&self) -> Reading<Arc<Connections>> {
-        let vault = &self.desired.vault;
-        let (arm, id) = (self.arm.clone(), vault.clone());
-        let request = move || async move { arm.list_connections(&id).await };
-        self.context.connections.read(vault.key(), self.gather(vault.subscription()), request).await.into()
-    }
-
-    /// What goes before a shared read of this object's: a moment for others that want the same answer, and the turn to
-    /// make one more call. Whoever asks until then joins.
-    fn gather(&self, subscription: &str) -> impl Future<Output = ()> + Send + use<> {
-        let moment = if self.subject.memory.lock().is_in_phase {
-            // A pass that waits holds a place: only a small part of its period.
-            let period = self.desired.sync_period.mul_f64(self.context.limits.pace);
-            GATHER_IN_PHASE.min(period / 100).max(GATHER)
-        } else {
-            GATHER
-        };
-        let (arm, subscription) = (self.arm.clone(), subscription.to_owned());
-        async move {
-            sleep(moment).await;
-            arm.admit_read(&subscription).await;
+    /// How long a shared read of this object's waits for others that want the same answer.
+    fn moment(&self) -> Duration {
+        if !self.subject.memory.lock().is_in_phase {
+            return GATHER;
         }
+        // A pass that waits holds a place: only a small part of its period.
+        let period = self.desired.sync_period.mul_f64(self.context.limits.pace);
+        GATHER_IN_PHASE.min(period / 100).max(GATHER)
     }
 
     /// The namespace and the policies, with a failure that reads like ARM's.
