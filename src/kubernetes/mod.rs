@@ -8,4 +8,4 @@ mod objects;
 pub use client::{connect, deadline};
 pub use events::Events;
 pub(crate) use objects::within;
-pub use objects::{KubeFailure, NamespaceFacts, Objects, Written};
+pub use objects::{KubeFailure, Objects, Written};

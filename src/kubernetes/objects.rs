@@ -10,6 +10,7 @@ use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
 use serde_json::{Value, json};
+use signalr_private_link_core::observed::Permissions;
 use signalr_private_link_core::policy::Policy;
 use signalr_private_link_core::{ArmError, Failure};
 
@@ -39,15 +40,8 @@ impl KubeFailure {
     /// Converts to an `ArmError`, so the plan treats it as a transient failure.
     #[must_use]
     pub fn to_arm(&self, doing: &str) -> ArmError {
-        ArmError {
-            failure: Failure::Transient(None),
-            code: "".into(),
-            message: format!("the API server: {self}").into(),
-            doing: doing.into(),
-            action: "",
-            scope: "".into(),
-            caller: None,
-        }
+        let message = format!("the API server: {self}").into();
+        ArmError { message, doing: doing.into(), ..ArmError::of(Failure::Transient(None)) }
     }
 }
 
@@ -121,9 +115,8 @@ impl Objects {
     pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<Stored>, KubeFailure> {
         let requests = requests::<SignalRSharedPrivateLink>(Some(namespace));
         match self.send(requests.get(name, &GetParams::default())).await {
-            Ok(text) => Stored::read(&text).map(Some).map_err(KubeFailure::Other),
             Err(KubeFailure::NotFound) => Ok(None),
-            Err(error) => Err(error),
+            text => Stored::read(&text?).map(Some).map_err(KubeFailure::Other),
         }
     }
 
@@ -137,7 +130,7 @@ impl Objects {
         } else {
             json!({"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER})
         };
-        self.patch(object, vec![add]).await
+        self.patch(object, None, vec![add]).await
     }
 
     /// Removes the finalizer where it stands, and nothing else: Kubernetes deletes the object.
@@ -151,21 +144,7 @@ impl Objects {
         let path = format!("/metadata/finalizers/{index}");
         let patch =
             vec![json!({"op": "test", "path": path, "value": FINALIZER}), json!({"op": "remove", "path": path})];
-        self.patch(object, patch).await.map(drop)
-    }
-
-    /// Tests that go before every change: this uid, this version.
-    fn conditions(object: &impl kube::Resource) -> Vec<Value> {
-        vec![
-            json!({"op": "test", "path": "/metadata/uid", "value": object.uid()}),
-            json!({"op": "test", "path": "/metadata/resourceVersion", "value": object.resource_version()}),
-        ]
-    }
-
-    async fn patch(&self, object: &SignalRSharedPrivateLink, change: Vec<Value>) -> Result<Written, KubeFailure> {
-        let patch = json_patch(Self::conditions(object), change)?;
-        let requests = requests::<SignalRSharedPrivateLink>(object.namespace().as_deref());
-        self.send(requests.patch(&object.name_any(), &PatchParams::default(), &patch)).await.map(Written)
+        self.patch(object, None, patch).await.map(drop)
     }
 
     /// Writes `status`, on this very object or policy and this version.
@@ -177,10 +156,28 @@ impl Objects {
         K: kube::Resource<DynamicType = ()>,
     {
         let change = json!({"op": "add", "path": "/status", "value": status});
-        let patch = json_patch(Self::conditions(object), vec![change])?;
-        let requests = requests::<K>(object.meta().namespace.as_deref());
-        let name = object.name_any();
-        self.send(requests.patch_subresource("status", &name, &PatchParams::default(), &patch)).await.map(Written)
+        self.patch(object, Some("status"), vec![change]).await
+    }
+
+    /// Changes an object, or this part of it, if it is still this one and of this version (R4).
+    async fn patch<K>(&self, object: &K, part: Option<&str>, change: Vec<Value>) -> Result<Written, KubeFailure>
+    where
+        K: kube::Resource<DynamicType = ()>,
+    {
+        let mut operations = vec![
+            json!({"op": "test", "path": "/metadata/uid", "value": object.uid()}),
+            json!({"op": "test", "path": "/metadata/resourceVersion", "value": object.resource_version()}),
+        ];
+        operations.extend(change);
+        let patch: Patch<()> = serde_json::from_value(Value::Array(operations))
+            .map(Patch::Json)
+            .map_err(|error| KubeFailure::Other(format!("the patch cannot be made: {error}")))?;
+        let (requests, parameters) = (requests::<K>(object.meta().namespace.as_deref()), PatchParams::default());
+        let request = match part {
+            None => requests.patch(&object.name_any(), &parameters, &patch),
+            Some(part) => requests.patch_subresource(part, &object.name_any(), &parameters, &patch),
+        };
+        self.send(request).await.map(Written)
     }
 
     /// Whether the definition of the links itself is being deleted, which deletes all of them.
@@ -189,23 +186,21 @@ impl Objects {
     /// When that cannot be read.
     pub async fn definition_is_going(&self) -> Result<bool, KubeFailure> {
         let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
-        match within(definitions.get_metadata_opt(SignalRSharedPrivateLink::crd_name())).await {
-            Ok(Some(definition)) => Ok(definition.metadata.deletion_timestamp.is_some()),
-            Ok(None) => Ok(true),
-            Err(error) => Err(error),
-        }
+        let definition = within(definitions.get_metadata_opt(SignalRSharedPrivateLink::crd_name())).await?;
+        Ok(definition.is_none_or(|definition| definition.metadata.deletion_timestamp.is_some()))
     }
 
-    /// A namespace as it is now.
+    /// What a namespace says of permission now; of policies nothing.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn namespace(&self, name: &str) -> Result<NamespaceFacts, KubeFailure> {
+    pub async fn namespace(&self, name: &str) -> Result<Permissions, KubeFailure> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let namespace = within(namespaces.get_metadata(name)).await?;
-        Ok(NamespaceFacts {
+        Ok(Permissions {
             terminating: namespace.metadata.deletion_timestamp.is_some(),
-            labels: namespace.labels().iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            labels: namespace.labels().clone().into_iter().collect(),
+            policies: Vec::new(),
         })
     }
 
@@ -220,23 +215,7 @@ impl Objects {
     }
 }
 
-/// What a namespace says about permission.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamespaceFacts {
-    /// Whether it is being terminated.
-    pub terminating: bool,
-    /// Its labels.
-    pub labels: Vec<(String, String)>,
-}
-
 /// Requests about the objects of a kind.
 fn requests<K: kube::Resource<DynamicType = ()>>(namespace: Option<&str>) -> Request {
     Request::new(K::url_path(&(), namespace))
-}
-
-fn json_patch(conditions: Vec<Value>, change: Vec<Value>) -> Result<Patch<()>, KubeFailure> {
-    let operations: Vec<Value> = conditions.into_iter().chain(change).collect();
-    serde_json::from_value(Value::Array(operations))
-        .map(Patch::Json)
-        .map_err(|error| KubeFailure::Other(format!("the patch cannot be made: {error}")))
 }

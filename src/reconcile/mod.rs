@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use signalr_private_link_core::desired::Desired;
-use signalr_private_link_core::observed::Observed;
+use signalr_private_link_core::observed::{Observed, Permissions};
 use signalr_private_link_core::policy::Policy;
 use signalr_private_link_core::report::Ready;
 use signalr_private_link_core::{Action, Again, Limits, Next, Plan, Reason, Report, conclude, plan};
@@ -26,7 +26,7 @@ use tracing::Instrument as _;
 
 use crate::api::{self, SignalRSharedPrivateLink};
 use crate::azure::{ArmClient, Reads, Shared};
-use crate::kubernetes::{Events, KubeFailure, NamespaceFacts, Objects, Written};
+use crate::kubernetes::{Events, KubeFailure, Objects, Written};
 use crate::locked::Locked;
 use crate::metrics::{Metrics, PassOutcome};
 use crate::telemetry::{self, Outage, spans};
@@ -69,7 +69,7 @@ pub struct Context {
     /// Reads of links, shared per SignalR, and of connections, shared per vault.
     pub reads: Reads,
     /// Reads of namespaces, shared by their objects.
-    pub namespaces: Shared<NamespaceFacts>,
+    pub namespaces: Shared<Permissions>,
     /// Reads of all approval policies, shared by all.
     pub policies: Shared<Vec<Policy>>,
     /// Waits and limits, paced.

@@ -138,12 +138,7 @@ impl Pass<'_> {
             context.policies.read("all", sleep(GATHER_PERMISSIONS), policies),
         )
         .await;
-        let (namespace, policies) = (namespace?, policies?);
-        Ok(Permissions {
-            terminating: namespace.terminating,
-            labels: namespace.labels.clone(),
-            policies: policies.to_vec(),
-        })
+        Ok(Permissions { policies: policies?.to_vec(), ..(*namespace?).clone() })
     }
 
     /// Waits for the object's turn to write to the SignalR.
