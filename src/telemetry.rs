@@ -7,6 +7,7 @@ mod no_otlp;
 mod otlp;
 mod outage;
 mod pass;
+mod requests;
 pub mod spans;
 
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub use no_otlp::{Traces, traceparent};
 pub use otlp::{Traces, traceparent};
 pub use outage::Outage;
 pub use pass::{Pass, number};
+pub use requests::requests;
 
 /// Something that is done with lines and spans.
 type Boxed = Box<dyn Layer<Registry> + Send + Sync>;

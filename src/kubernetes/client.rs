@@ -10,8 +10,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tower::timeout::TimeoutLayer;
 
-use super::count::CountRequests;
 use crate::metrics::Metrics;
+use crate::telemetry;
 
 /// By then the API server has begun to answer, also a list or a watch: its own limit for a request
 /// is a minute (`--request-timeout`).
@@ -41,7 +41,10 @@ fn client(
     config.reset_reader_on_write = true;
     let server = config.cluster_url.clone();
     let builder = ClientBuilder::try_from(config).with_context(|| format!("no client for {server} can be made"))?;
-    Ok(builder.with_layer(deadline).with_layer(&CountRequests::new(metrics, &server)).build())
+    Ok(builder
+        .with_layer(deadline)
+        .with_layer(&telemetry::requests(metrics, server.host().unwrap_or_default()))
+        .build())
 }
 
 /// A client that never retries and never waits without a deadline; `metrics` are told of each request.

@@ -1,7 +1,6 @@
 //! The Kubernetes side: a client, live reads, and writes that are all conditional (R4).
 
 mod client;
-mod count;
 mod events;
 mod objects;
 

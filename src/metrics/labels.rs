@@ -1,5 +1,6 @@
 //! The values that labels can have.
 
+use http::{Method, Uri};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -65,6 +66,35 @@ pub enum Verb {
     Update,
     Patch,
     Delete,
+}
+
+impl Verb {
+    /// That of a request.
+    #[must_use]
+    pub fn of(method: &Method, uri: &Uri) -> Self {
+        match *method {
+            Method::POST => Self::Create,
+            Method::PUT => Self::Update,
+            Method::PATCH => Self::Patch,
+            Method::DELETE => Self::Delete,
+            _ if uri.query().is_some_and(|query| query.contains("watch=true")) => Self::Watch,
+            _ if is_collection(uri.path()) => Self::List,
+            _ => Self::Get,
+        }
+    }
+}
+
+/// Whether a path is that of all objects of a kind, of one namespace or of all: `/api/v1/namespaces`,
+/// `/apis/GROUP/VERSION/namespaces/NAMESPACE/KIND`.
+fn is_collection(path: &str) -> bool {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let group = match parts.next() {
+        Some("api") => 1,
+        Some("apis") => 2,
+        _ => return false,
+    };
+    let rest: Vec<&str> = parts.skip(group).collect();
+    matches!(rest.as_slice(), [_] | ["namespaces", _, _])
 }
 
 /// How the API server answered: the statuses that tell of different causes, and the rest by their class.

@@ -138,7 +138,8 @@ impl Pass<'_> {
             context.policies.read("all", sleep(GATHER_PERMISSIONS), policies),
         )
         .await;
-        Ok(Permissions { policies: policies?.to_vec(), ..(*namespace?).clone() })
+        let (namespace, policies) = (namespace?, policies?);
+        Ok(Permissions { policies: policies.to_vec(), ..(*namespace).clone() })
     }
 
     /// Waits for the object's turn to write to the SignalR.
