@@ -177,10 +177,12 @@ fn wake(context: &PolicyWatch, before: &Snapshot, now: &Snapshot) {
         return;
     }
     let concerned = |namespace: &str| policies || before.labels(namespace) != now.labels(namespace);
-    for key in context.index.automatic(concerned) {
-        // The receiver is gone only when the controller is.
-        let _ = context.wake.send(key);
-    }
+    context.index.each_automatic(|key, _| {
+        if concerned(&key.namespace) {
+            // The receiver is gone only when the controller is.
+            let _ = context.wake.send(key.clone());
+        }
+    });
 }
 
 /// Writes the status of every policy whose status is not what it should be. Returns how long it took to look at
@@ -194,7 +196,13 @@ async fn say_all(
     let begun = Instant::now();
     let stored = policies.state();
     let usable: Vec<Policy> = stored.iter().filter_map(|policy| api::policy(policy.0.as_ref().ok()?)).collect();
-    let permitted = context.index.count_permitted(&usable, |namespace| now.labels(namespace));
+    let mut permitted = vec![0; usable.len()];
+    context.index.each_automatic(|key, claim| {
+        for (policy, count) in usable.iter().zip(&mut permitted) {
+            let labels = now.labels(&key.namespace);
+            *count += usize::from(policy.permits_link(&key.namespace, &claim.signalr, &claim.vault, labels));
+        }
+    });
     let permitted: HashMap<&str, usize> = usable.iter().map(|policy| policy.name.as_str()).zip(permitted).collect();
     let took = begun.elapsed();
     let objects = Objects::new(context.client.clone());

@@ -41,10 +41,7 @@ fn client(
     config.reset_reader_on_write = true;
     let server = config.cluster_url.clone();
     let builder = ClientBuilder::try_from(config).with_context(|| format!("no client for {server} can be made"))?;
-    Ok(builder
-        .with_layer(deadline)
-        .with_layer(&telemetry::requests(metrics, server.host().unwrap_or_default()))
-        .build())
+    Ok(builder.with_layer(deadline).with_layer(&telemetry::requests(metrics, &server)).build())
 }
 
 /// A client that never retries and never waits without a deadline; `metrics` are told of each request.

@@ -12,7 +12,6 @@ use kube::runtime::watcher::Event;
 use kube::{Resource as _, ResourceExt as _};
 use signalr_private_link_core::desired::{ApprovalMode, Desired, ManagementPolicy, ObjectIdentity};
 use signalr_private_link_core::observed::Rival;
-use signalr_private_link_core::policy::Policy;
 use tokio::sync::Notify;
 
 use super::ObjectKey;
@@ -41,11 +40,13 @@ struct Entry {
 }
 
 /// Which link an object claims. Ids in lower case.
-struct Claim {
+pub struct Claim {
     created: Option<Timestamp>,
     link: Box<str>,
-    signalr: Box<str>,
-    vault: Box<str>,
+    /// The SignalR.
+    pub signalr: Box<str>,
+    /// The key vault.
+    pub vault: Box<str>,
     /// It would write: it manages, and is not being deleted.
     manages: bool,
     /// It asks for automatic approval, and is not being deleted.
@@ -164,30 +165,11 @@ impl Index {
         others.filter_map(rival).collect()
     }
 
-    /// The objects that ask for automatic approval, in the namespaces for which this holds.
-    pub fn automatic(&self, concerns: impl Fn(&str) -> bool) -> Vec<ObjectKey> {
+    /// Shows each object that asks for automatic approval, and what it claims.
+    pub fn each_automatic(&self, mut show: impl FnMut(&ObjectKey, &Claim)) {
         let shown = self.shown.lock();
-        let asks = |entry: &Entry| entry.claim.as_ref().is_some_and(|claim| claim.is_automatic);
-        let concerned = shown.entries.iter().filter(|(key, entry)| asks(entry) && concerns(&key.namespace));
-        concerned.map(|(key, _)| key.clone()).collect()
-    }
-
-    /// How many objects that ask for automatic approval each policy permits; `labels` are a namespace's.
-    pub fn count_permitted<'l>(
-        &self,
-        policies: &[Policy],
-        labels: impl Fn(&str) -> &'l [(String, String)],
-    ) -> Vec<usize> {
-        let shown = self.shown.lock();
-        let mut counts = vec![0; policies.len()];
-        for (key, entry) in &shown.entries {
-            let Some(claim) = entry.claim.as_ref().filter(|claim| claim.is_automatic) else { continue };
-            for (policy, count) in policies.iter().zip(&mut counts) {
-                let permits = policy.permits_link(&key.namespace, &claim.signalr, &claim.vault, labels(&key.namespace));
-                *count += usize::from(permits);
-            }
-        }
-        counts
+        let claims = shown.entries.iter().filter_map(|(key, entry)| Some((key, entry.claim.as_ref()?)));
+        claims.filter(|(_, claim)| claim.is_automatic).for_each(|(key, claim)| show(key, claim));
     }
 
     /// Waits until a claim has come, gone or changed since the last wait.

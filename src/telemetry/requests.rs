@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use tower::Service;
 use tower::layer::{Layer, layer_fn};
 use tracing::Instrument as _;
@@ -15,8 +15,8 @@ use super::spans;
 use crate::metrics::{Code, Metrics, Verb};
 
 /// The layer that tells of each request to this server.
-pub fn requests<S>(metrics: Arc<Metrics>, server: &str) -> impl Layer<S, Service = Told<S>> + use<S> {
-    let server: Arc<str> = server.into();
+pub fn requests<S>(metrics: Arc<Metrics>, server: &Uri) -> impl Layer<S, Service = Told<S>> + use<S> {
+    let server: Arc<str> = server.host().unwrap_or_default().into();
     layer_fn(move |inner| Told { inner, metrics: metrics.clone(), server: server.clone() })
 }
 
