@@ -4,8 +4,9 @@
 //! Several watches, one for each namespace that is watched, fill it. A list that a watch begins anew takes away what
 //! it no longer shows, and of its own watch only; nothing is looked at before all of them have listed once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::runtime::watcher::Event;
@@ -33,8 +34,6 @@ struct Entry {
     /// A hash of what people ask for: generation and annotations.
     asked: u64,
     watch: usize,
-    /// The number of the list in which its watch has shown it.
-    list: u64,
     /// `None` where the spec cannot be used.
     claim: Option<Claim>,
 }
@@ -67,29 +66,28 @@ impl Claim {
     }
 }
 
-/// One watch's lists.
+/// One watch.
 #[derive(Default, Clone)]
 struct Watch {
-    list: u64,
+    /// What it has shown before, and not yet in the list that is under way.
+    unseen: HashSet<ObjectKey>,
     has_listed: bool,
 }
 
 #[derive(Default)]
 struct Shown {
     entries: HashMap<ObjectKey, Entry>,
-    by_link: HashMap<Box<str>, Vec<ObjectKey>>,
+    /// Each link and an object that claims it.
+    by_link: BTreeSet<(Box<str>, ObjectKey)>,
     uids: HashSet<String>,
     watches: Vec<Watch>,
     is_listed: bool,
-    /// Counts the changes of claims.
-    revision: u64,
+    /// Told when a claim comes, goes or changes.
+    changed: Arc<Notify>,
 }
 
 /// The objects that the watches have shown.
-pub struct Index {
-    shown: Locked<Shown>,
-    changed: Notify,
-}
+pub struct Index(Locked<Shown>);
 
 fn key(object: &Watched) -> ObjectKey {
     ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
@@ -106,29 +104,23 @@ impl Index {
     /// Nothing yet, of so many watches.
     #[must_use]
     pub fn new(watches: usize) -> Self {
-        let shown = Shown { watches: vec![Watch::default(); watches], ..Shown::default() };
-        Self { shown: Locked::new(shown), changed: Notify::new() }
+        Self(Locked::new(Shown { watches: vec![Watch::default(); watches], ..Shown::default() }))
     }
 
     /// Takes an event of a watch; what follows from it.
     pub fn apply(&self, watch: usize, event: Event<Watched>) -> Vec<Change> {
-        let mut shown = self.shown.lock();
-        let revision = shown.revision;
-        let changes = match event {
+        let mut shown = self.0.lock();
+        match event {
             Event::Init => shown.begin_list(watch),
             Event::InitApply(object) | Event::Apply(object) => shown.show(watch, &object).into_iter().collect(),
             Event::InitDone => shown.end_list(watch),
             Event::Delete(object) => shown.delete(key(&object), object.uid().unwrap_or_default()),
-        };
-        if shown.revision != revision {
-            self.changed.notify_one();
         }
-        changes
     }
 
     /// The first list of a watch is refused: that holds up no other watch.
     pub fn refuse(&self, watch: usize) -> Vec<Change> {
-        let mut shown = self.shown.lock();
+        let mut shown = self.0.lock();
         if shown.watches.len() > 1 {
             shown.watches.get_mut(watch).into_iter().for_each(|watch| watch.has_listed = true);
         }
@@ -137,72 +129,74 @@ impl Index {
 
     /// Whether every watch has listed once.
     pub fn is_listed(&self) -> bool {
-        self.shown.lock().is_listed
+        self.0.lock().is_listed
     }
 
     /// Whether an object of this name is shown.
     pub fn shows(&self, key: &ObjectKey) -> bool {
-        self.shown.lock().entries.contains_key(key)
+        self.0.lock().entries.contains_key(key)
     }
 
     /// How many of these uids no object has.
     pub fn count_unknown(&self, uids: &HashSet<String>) -> usize {
-        let shown = self.shown.lock();
+        let shown = self.0.lock();
         uids.iter().filter(|uid| !shown.uids.contains(*uid)).count()
     }
 
     /// The other objects that claim the same link.
     pub fn rivals(&self, desired: &Desired) -> Vec<Rival> {
-        let shown = self.shown.lock();
-        let others = shown.by_link.get(desired.link.key()).into_iter().flatten();
-        let rival = |key: &ObjectKey| {
+        let shown = self.0.lock();
+        let first = (Box::from(desired.link.key()), ObjectKey::default());
+        let claims = shown.by_link.range(first..).take_while(|(link, _)| **link == *desired.link.key());
+        let rival = |(_, key): &(Box<str>, ObjectKey)| {
             let entry = shown.entries.get(key).filter(|entry| entry.uid != desired.object.uid)?;
             let claim = entry.claim.as_ref()?;
             let (namespace, name) = (key.namespace.clone(), key.name.clone());
             let object = ObjectIdentity { namespace, name, uid: entry.uid.clone(), created: claim.created };
             Some(Rival { object, manages: claim.manages })
         };
-        others.filter_map(rival).collect()
+        claims.filter_map(rival).collect()
     }
 
     /// Shows each object that asks for automatic approval, and what it claims.
     pub fn each_automatic(&self, mut show: impl FnMut(&ObjectKey, &Claim)) {
-        let shown = self.shown.lock();
+        let shown = self.0.lock();
         let claims = shown.entries.iter().filter_map(|(key, entry)| Some((key, entry.claim.as_ref()?)));
         claims.filter(|(_, claim)| claim.is_automatic).for_each(|(key, claim)| show(key, claim));
     }
 
     /// Waits until a claim has come, gone or changed since the last wait.
     pub async fn changed(&self) {
-        self.changed.notified().await;
+        let changed = self.0.lock().changed.clone();
+        changed.notified().await;
     }
 }
 
 impl Shown {
     /// A list begins; one that broke off before leaves nothing behind that this one does not show.
     fn begin_list(&mut self, watch: usize) -> Vec<Change> {
-        self.watches.get_mut(watch).into_iter().for_each(|watch| watch.list += 1);
+        let shown = self.entries.iter().filter(|(_, entry)| entry.watch == watch);
+        let unseen = shown.map(|(key, _)| key.clone()).collect();
+        if let Some(watch) = self.watches.get_mut(watch) {
+            watch.unseen = unseen;
+        }
         Vec::new()
     }
 
     fn show(&mut self, watch: usize, object: &Watched) -> Option<Change> {
         let (key, uid, asked) = (key(object), object.uid().unwrap_or_default(), asked(object));
-        let list = self.watches.get(watch)?.list;
-        if let Some(entry) = self.entries.get_mut(&key)
-            && entry.uid == uid
-            && entry.asked == asked
-        {
-            entry.list = list;
+        self.watches.get_mut(watch)?.unseen.remove(&key);
+        if self.entries.get(&key).is_some_and(|entry| entry.uid == uid && entry.asked == asked) {
             return None;
         }
         self.remove(&key);
         let claim = Claim::of(object);
         if let Some(claim) = &claim {
-            self.by_link.entry(claim.link.clone()).or_default().push(key.clone());
+            self.by_link.insert((claim.link.clone(), key.clone()));
         }
         self.uids.insert(uid.clone());
-        self.entries.insert(key.clone(), Entry { uid, asked, watch, list, claim });
-        self.revision += 1;
+        self.entries.insert(key.clone(), Entry { uid, asked, watch, claim });
+        self.changed.notify_one();
         self.is_listed.then_some(Change::Look(key))
     }
 
@@ -216,32 +210,21 @@ impl Shown {
 
     fn remove(&mut self, key: &ObjectKey) -> Option<String> {
         let entry = self.entries.remove(key)?;
-        self.revision += 1;
+        self.changed.notify_one();
         self.uids.remove(&entry.uid);
-        if let Some(claim) = entry.claim
-            && let Some(keys) = self.by_link.get_mut(&claim.link)
-        {
-            keys.retain(|other| other != key);
-            if keys.is_empty() {
-                self.by_link.remove(&claim.link);
-            }
+        if let Some(claim) = entry.claim {
+            self.by_link.remove(&(claim.link, key.clone()));
         }
         Some(entry.uid)
     }
 
     /// A list is complete: what it did not show is gone.
     fn end_list(&mut self, watch: usize) -> Vec<Change> {
-        let Some(Watch { list, has_listed }) = self.watches.get_mut(watch) else { return Vec::new() };
-        *has_listed = true;
-        let list = *list;
-        let gone: Vec<ObjectKey> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.watch == watch && entry.list < list)
-            .map(|(key, _)| key.clone())
-            .collect();
-        let gone: Vec<Change> =
-            gone.into_iter().filter_map(|key| self.remove(&key).map(|uid| Change::Gone(key, uid))).collect();
+        let Some(watch) = self.watches.get_mut(watch) else { return Vec::new() };
+        watch.has_listed = true;
+        let unseen = std::mem::take(&mut watch.unseen);
+        let gone = unseen.into_iter().filter_map(|key| self.remove(&key).map(|uid| Change::Gone(key, uid)));
+        let gone: Vec<Change> = gone.collect();
         [gone, self.complete()].concat()
     }
 

@@ -38,7 +38,7 @@ use memory::ObjectMemory;
 use wait::Look;
 
 /// Which object: namespace and name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
     /// The namespace.
     pub namespace: String,
