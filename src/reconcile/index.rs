@@ -5,10 +5,11 @@
 //! it no longer shows, and of its own watch only; nothing is looked at before all of them have listed once.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kube::api::ObjectMeta;
 use kube::runtime::watcher::Event;
 use kube::{Resource as _, ResourceExt as _};
 use signalr_private_link_core::desired::{ApprovalMode, Desired, ManagementPolicy, ObjectIdentity};
@@ -93,11 +94,10 @@ fn key(object: &Watched) -> ObjectKey {
     ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
 }
 
-fn asked(object: &Watched) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let meta = object.meta();
-    (meta.generation, meta.deletion_timestamp.is_some(), object.annotations()).hash(&mut hasher);
-    hasher.finish()
+/// A hash of what people ask for: generation and annotations.
+pub(super) fn asked(meta: &ObjectMeta) -> u64 {
+    let asked = (meta.generation, meta.deletion_timestamp.is_some(), &meta.annotations);
+    BuildHasherDefault::<DefaultHasher>::new().hash_one(asked)
 }
 
 impl Index {
@@ -184,7 +184,7 @@ impl Shown {
     }
 
     fn show(&mut self, watch: usize, object: &Watched) -> Option<Change> {
-        let (key, uid, asked) = (key(object), object.uid().unwrap_or_default(), asked(object));
+        let (key, uid, asked) = (key(object), object.uid().unwrap_or_default(), asked(object.meta()));
         self.watches.get_mut(watch)?.unseen.remove(&key);
         if self.entries.get(&key).is_some_and(|entry| entry.uid == uid && entry.asked == asked) {
             return None;

@@ -2,7 +2,6 @@
 //! truth (R1): a restart empties it, and that makes waits longer, never shorter.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use signalr_private_link_core::{Limits, Reason};
 use tokio::time::Instant;
 
 use super::ObjectKey;
+use super::index::asked;
 use crate::api::{FINALIZER, SignalRSharedPrivateLink};
 use crate::azure::FollowedOperation;
 use crate::kubernetes::Written;
@@ -61,9 +61,7 @@ impl ObjectMemory {
         self.standing.show(&metrics.links, reason, since);
         // After a start all are looked at, those of one SignalR one after the other.
         self.is_in_phase |= self.asked == 0 && object.status.is_some();
-        let mut hasher = DefaultHasher::new();
-        (object.metadata.generation, object.annotations()).hash(&mut hasher);
-        let asked = hasher.finish();
+        let asked = asked(&object.metadata);
         if self.asked != asked {
             self.asked = asked;
             self.attempt = 0;

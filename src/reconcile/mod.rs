@@ -121,7 +121,7 @@ pub async fn pass(context: &Context, key: &ObjectKey, written: Option<Written>) 
     pass.end(&context.metrics.links, end.outcome, end.told);
     let mut memory = memory.lock();
     memory.lane.take_if(|lane| !end.is_queued && context.lanes.yield_turn(lane, key));
-    let written = memory.written.take().filter(|_| matches!(end.look, Look::Now));
+    let written = memory.written.take().filter(|_| matches!(end.look, Look::After(Duration::ZERO)));
     let wait = context.wait(&mut memory, end.look, end.told);
     written.map_or(Sequel::Look(wait), Sequel::Step)
 }
@@ -170,7 +170,7 @@ async fn steps(context: &Context, key: &ObjectKey, memory: &Locked<ObjectMemory>
         Ok(Some(stored)) => stored,
         // The watch goes on showing it: one of the two lags behind. What is remembered about it
         // makes waits longer, and is kept.
-        Ok(None) if context.index.shows(key) => return End::untold(PassOutcome::Gone, Look::after_kubernetes()),
+        Ok(None) if context.index.shows(key) => return End::untold(PassOutcome::Gone, Look::AFTER_KUBERNETES),
         Ok(None) => {
             context.forget(key, None);
             return End::untold(PassOutcome::Gone, Look::Never);
@@ -216,7 +216,7 @@ impl Subject<'_> {
         let as_told = api::AsTold { ready_expired: true, lasting: true, now: (context.clock)() };
         match self.write_status(None, said, as_told).await {
             Ok(_) => {
-                let look = Look::after_reason(said.reason, context.limits.pace);
+                let look = Look::planned(Again::AsReason, Some(said), false, None, context.limits.pace);
                 End { told: Some(said.reason), ..End::untold(PassOutcome::Undecided, look) }
             }
             Err(error) => kubernetes_failed(context, key, "writing the status", &error),
@@ -248,7 +248,7 @@ impl Pass<'_> {
             // It is woken; at the latest when a lane is held no longer by an operation that nobody reports as ended.
             Look::After(lanes::LONGEST)
         } else {
-            Look::planned(plan.again, plan.report.as_ref(), changed || acts, desired, context.limits.pace)
+            Look::planned(plan.again, plan.report.as_ref(), changed || acts, Some(desired), context.limits.pace)
         };
         End { outcome, look, told, is_queued }
     }
@@ -300,5 +300,5 @@ impl Pass<'_> {
 fn kubernetes_failed(context: &Context, key: &ObjectKey, doing: &str, error: &KubeFailure) -> End {
     context.outage.tell(key, doing, error);
     let outcome = if *error == KubeFailure::Changed { PassOutcome::Changed } else { PassOutcome::Failed };
-    End::untold(outcome, Look::after_kubernetes())
+    End::untold(outcome, Look::AFTER_KUBERNETES)
 }

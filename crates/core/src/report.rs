@@ -1,8 +1,10 @@
 //! What is said about a pass: the conditions and facts that become `status`.
 
+use std::time::Duration;
+
 use crate::azure::{Connection, Link};
 use crate::backoff::Range;
-use crate::desired::{ApprovalFacts, Desired};
+use crate::desired::ApprovalFacts;
 use crate::message::{safe, safe_report};
 use crate::reason::{Progress, ReadyByReason, Reason, Wait};
 use crate::resource_id::{ConnectionId, EndpointId};
@@ -220,9 +222,9 @@ impl Report {
 
     /// The range of waits before the next look, at pace 1.
     #[must_use]
-    pub fn range(&self, desired: &Desired) -> Range {
+    pub fn range(&self, sync_period: Duration) -> Range {
         match self.reason.wait() {
-            Wait::SyncPeriod => Range { from: desired.sync_period, to: desired.sync_period },
+            Wait::SyncPeriod => Range { from: sync_period, to: sync_period },
             Wait::Within(range) => range,
         }
     }
