@@ -16,6 +16,7 @@ mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryFutureExt as _;
 use jiff::Timestamp;
 use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::observed::{Observed, Permissions};
@@ -24,7 +25,7 @@ use signalr_private_link_core::report::Ready;
 use signalr_private_link_core::{Action, Again, Limits, Next, Plan, Reason, Report, conclude, plan};
 use tracing::Instrument as _;
 
-use crate::api::{self, SignalRSharedPrivateLink};
+use crate::api::SignalRSharedPrivateLink;
 use crate::azure::{ArmClient, Reads, Shared};
 use crate::kubernetes::{Events, KubeFailure, Objects, Written};
 use crate::locked::Locked;
@@ -116,11 +117,20 @@ pub enum Sequel {
 pub async fn pass(context: &Context, key: &ObjectKey, written: Option<Written>) -> Sequel {
     let pass = telemetry::Pass::begin(&key.namespace, &key.name);
     let memory = context.memories.check_out(key);
-    let made = pass.make(key, steps(context, key, &memory, written)).await;
+    let failed = |(doing, error): Failed| {
+        context.outage.tell(key, doing, &error);
+        let outcome = if error == KubeFailure::Changed { PassOutcome::Changed } else { PassOutcome::Failed };
+        End::untold(outcome, Look::AFTER_KUBERNETES)
+    };
+    let made = pass.make(key, steps(context, key, &memory, written).unwrap_or_else(failed)).await;
     let end = made.unwrap_or_else(|| End::untold(PassOutcome::Panicked, Look::AFTER_PANIC));
     pass.end(&context.metrics.links, end.outcome, end.told);
+    if matches!(end.look, Look::Never) {
+        context.forget(key, None);
+    }
     let mut memory = memory.lock();
-    memory.lane.take_if(|lane| !end.is_queued && context.lanes.yield_turn(lane, key));
+    let is_queued = end.told == Some(Reason::WaitingForSignalR);
+    memory.lane.take_if(|lane| !is_queued && context.lanes.yield_turn(lane, key));
     let written = memory.written.take().filter(|_| matches!(end.look, Look::After(Duration::ZERO)));
     let wait = context.wait(&mut memory, end.look, end.told);
     written.map_or(Sequel::Look(wait), Sequel::Step)
@@ -151,31 +161,32 @@ struct End {
     look: Look,
     /// The reason that status now has, if the pass has told one.
     told: Option<Reason>,
-    /// The object waits for its turn to write to the SignalR, and is woken then.
-    is_queued: bool,
 }
+
+/// What was being done that the API server did not let happen, and why not.
+type Failed = (&'static str, KubeFailure);
 
 impl End {
     const fn untold(outcome: PassOutcome, look: Look) -> Self {
-        Self { outcome, look, told: None, is_queued: false }
+        Self { outcome, look, told: None }
     }
 }
 
-async fn steps(context: &Context, key: &ObjectKey, memory: &Locked<ObjectMemory>, written: Option<Written>) -> End {
+async fn steps(
+    context: &Context,
+    key: &ObjectKey,
+    memory: &Locked<ObjectMemory>,
+    written: Option<Written>,
+) -> Result<End, Failed> {
     let read = match written {
         Some(written) => written.object().map(Some),
         None => context.objects.get(&key.namespace, &key.name).instrument(spans::read("object")).await,
     };
-    let stored = match read {
-        Ok(Some(stored)) => stored,
-        // The watch goes on showing it: one of the two lags behind. What is remembered about it
+    let Some(stored) = read.map_err(|error| ("reading the object", error))? else {
+        // Where the watch goes on showing it, one of the two lags behind. What is remembered about it
         // makes waits longer, and is kept.
-        Ok(None) if context.index.shows(key) => return End::untold(PassOutcome::Gone, Look::AFTER_KUBERNETES),
-        Ok(None) => {
-            context.forget(key, None);
-            return End::untold(PassOutcome::Gone, Look::Never);
-        }
-        Err(error) => return kubernetes_failed(context, key, "reading the object", &error),
+        let look = if context.index.shows(key) { Look::AFTER_KUBERNETES } else { Look::Never };
+        return Ok(End::untold(PassOutcome::Gone, look));
     };
     let asked = stored.desired();
     let object = &stored.object;
@@ -188,7 +199,7 @@ async fn steps(context: &Context, key: &ObjectKey, memory: &Locked<ObjectMemory>
     };
     let desired = match undecided::resolve_deletion_intent(context, desired).await {
         Ok(desired) => desired,
-        Err(error) => return subject.report_unreadable_definition(&error).await,
+        Err(error) => return subject.report_unreadable_definition(error).await,
     };
     let arm = context.arm.on_behalf_of(&key.namespace);
     Pass { subject, context, key, desired: &desired, arm }.run().await
@@ -211,46 +222,32 @@ impl Subject<'_> {
     }
 
     /// Says something about an object whose spec cannot be used.
-    async fn say(&self, said: &Report) -> End {
-        let Self { context, key, .. } = *self;
-        let as_told = api::AsTold { ready_expired: true, lasting: true, now: (context.clock)() };
-        match self.write_status(None, said, as_told).await {
-            Ok(_) => {
-                let look = Look::planned(Again::AsReason, Some(said), false, None, context.limits.pace);
-                End { told: Some(said.reason), ..End::untold(PassOutcome::Undecided, look) }
-            }
-            Err(error) => kubernetes_failed(context, key, "writing the status", &error),
-        }
+    async fn say(&self, said: &Report) -> Result<End, Failed> {
+        self.write_status(None, said, true).await?;
+        let look = Look::planned(Again::AsReason, Some(said), false, None, self.context.limits.pace);
+        Ok(End { outcome: PassOutcome::Undecided, look, told: Some(said.reason) })
     }
 }
 
 impl Pass<'_> {
-    async fn run(&self) -> End {
-        let Self { subject, context, key, desired, .. } = *self;
+    async fn run(&self) -> Result<End, Failed> {
+        let Self { subject, context, desired, .. } = *self;
         let (plan, observed) = self.plan_with_reads().await;
         let acts = subject.memory.lock().record_effect(plan.action.as_ref().map(Action::kind));
         let outcome = if plan.action.is_some() { PassOutcome::Acted } else { PassOutcome::Idle };
         let plan = self.carry_out(plan).await;
-        if plan.again == Again::Never {
-            context.forget(key, subject.object.metadata.uid.as_deref());
-            return End::untold(outcome, Look::Never);
-        }
         let (changed, told) = match &plan.report {
-            Some(said) => match self.tell(said, observed.memory.heard_ago).await {
-                Ok(told) => told,
-                Err(error) => return kubernetes_failed(context, key, "writing the status", &error),
-            },
+            Some(said) => self.tell(said, observed.memory.heard_ago).await?,
             None => (false, None),
         };
-        let is_queued = plan.report.as_ref().is_some_and(|said| said.reason == Reason::WaitingForSignalR);
-        let look = if is_queued {
+        let look = if told == Some(Reason::WaitingForSignalR) {
             self.queue();
             // It is woken; at the latest when a lane is held no longer by an operation that nobody reports as ended.
             Look::After(lanes::LONGEST)
         } else {
             Look::planned(plan.again, plan.report.as_ref(), changed || acts, Some(desired), context.limits.pace)
         };
-        End { outcome, look, told, is_queued }
+        Ok(End { outcome, look, told })
     }
 
     /// Observes until the plan has all it needs.
@@ -284,21 +281,13 @@ impl Pass<'_> {
 
     /// Says what the pass found. `heard_ago` is how long ago SignalR's last word is. Returns whether status was
     /// written, and the reason that it now has.
-    async fn tell(&self, report: &Report, heard_ago: Duration) -> Result<(bool, Option<Reason>), KubeFailure> {
+    async fn tell(&self, report: &Report, heard_ago: Duration) -> Result<(bool, Option<Reason>), Failed> {
         let Self { subject, context, desired, .. } = *self;
         subject.audit_found(report).await;
         let grace = context.limits.ready_grace.max(desired.sync_period.mul_f64(context.limits.pace * 2.0));
-        let lasting = subject.memory.lock().has_said_for(report.reason) >= context.limits.right_grace;
-        let as_told = api::AsTold { ready_expired: heard_ago >= grace, lasting, now: (context.clock)() };
-        let changed = subject.write_status(Some(desired), report, as_told).await?;
+        let changed = subject.write_status(Some(desired), report, heard_ago >= grace).await?;
         // What left status as it was is no other reason: the one that is told goes on.
         let told = changed || report.ready != Ready::Unchanged;
         Ok((changed, told.then_some(report.reason)))
     }
-}
-
-fn kubernetes_failed(context: &Context, key: &ObjectKey, doing: &str, error: &KubeFailure) -> End {
-    context.outage.tell(key, doing, error);
-    let outcome = if *error == KubeFailure::Changed { PassOutcome::Changed } else { PassOutcome::Failed };
-    End::untold(outcome, Look::AFTER_KUBERNETES)
 }

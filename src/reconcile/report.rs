@@ -15,9 +15,8 @@ use signalr_private_link_core::report::{Fact, Report};
 use signalr_private_link_core::resource_id::EndpointId;
 use tracing::Instrument as _;
 
-use super::Subject;
-use crate::api;
-use crate::kubernetes::KubeFailure;
+use super::{Failed, Subject};
+use crate::api::{self, AsTold};
 use crate::telemetry::{self, spans};
 
 /// The most characters that Kubernetes takes as the action of an Event.
@@ -34,15 +33,17 @@ impl Subject<'_> {
         &self,
         desired: Option<&Desired>,
         report: &Report,
-        as_told: api::AsTold,
-    ) -> Result<bool, KubeFailure> {
-        let Self { context, key, object, .. } = *self;
+        ready_expired: bool,
+    ) -> Result<bool, Failed> {
+        let Self { context, key, memory, object } = *self;
+        let lasting = memory.lock().has_said_for(report.reason) >= context.limits.right_grace;
+        let as_told = AsTold { ready_expired, lasting, now: (context.clock)() };
         let next = api::render(object, desired, report, as_told);
         if object.status.as_ref() == Some(&next) {
             return Ok(false);
         }
-        let written = context.objects.write_status(object, &next).instrument(spans::write("status")).await?;
-        self.keep(written);
+        let written = context.objects.write_status(object, &next).instrument(spans::write("status")).await;
+        self.keep(written.map_err(|error| ("writing the status", error))?);
         context.metrics.links.write_status();
         let before = object.status.as_ref().and_then(|status| status.reason());
         let now = next.reason();

@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use signalr_private_link_core::desired::{DeletionPolicy, Desired, ManagementPolicy};
 use signalr_private_link_core::{Reason, Report};
 
-use super::{Context, End, Look, Subject, kubernetes_failed};
+use super::{Context, End, Failed, Look, Subject};
 use crate::api::{self, SignalRSharedPrivateLink};
 use crate::kubernetes::KubeFailure;
 use crate::metrics::PassOutcome;
@@ -13,12 +13,12 @@ use crate::metrics::PassOutcome;
 impl Subject<'_> {
     /// Says what is wrong with a spec. Such an object
     /// identifies no link, so only its owner can release it (force-finalize).
-    pub(super) async fn unusable(&self, problems: &[String]) -> End {
+    pub(super) async fn unusable(&self, problems: &[String]) -> Result<End, Failed> {
         let object = self.object;
         let said = if object.metadata.deletion_timestamp.is_none() {
             Report::new(Reason::InvalidSpec, &problems.join("; "))
         } else if !object.finalizers().iter().any(|f| f == api::FINALIZER) {
-            return End::untold(PassOutcome::Undecided, Look::Never);
+            return Ok(End::untold(PassOutcome::Undecided, Look::Never));
         } else if api::forced_to_go(object) {
             return self.release().await;
         } else {
@@ -27,25 +27,24 @@ impl Subject<'_> {
         self.say(&said).await
     }
 
-    async fn release(&self) -> End {
-        let Self { context, key, object, .. } = *self;
-        if let Err(error) = context.objects.remove_finalizer(object).await {
-            return kubernetes_failed(context, key, "removing the finalizer", &error);
-        }
+    async fn release(&self) -> Result<End, Failed> {
+        let Self { context, object, .. } = *self;
+        context.objects.remove_finalizer(object).await.map_err(|error| ("removing the finalizer", error))?;
         let approved = object.status.as_ref().and_then(|status| status.approval.as_ref());
         if approved.is_some_and(|approval| approval.approved_by.as_deref() == Some("Operator")) {
             self.alarm(Some(RELEASED_UNREAD)).await;
         }
-        End::untold(PassOutcome::Undecided, Look::Never)
+        Ok(End::untold(PassOutcome::Undecided, Look::Never))
     }
 
     /// Says that the definition cannot be read, if that may last.
-    pub(super) async fn report_unreadable_definition(&self, error: &KubeFailure) -> End {
-        let KubeFailure::Forbidden(why) = error else {
-            return kubernetes_failed(self.context, self.key, "reading the definition", error);
-        };
-        let said = Report::new(Reason::DeletionBlocked, &definition_unreadable(self.object, why));
-        self.say(&said).await
+    pub(super) async fn report_unreadable_definition(&self, error: KubeFailure) -> Result<End, Failed> {
+        match error {
+            KubeFailure::Forbidden(why) => {
+                self.say(&Report::new(Reason::DeletionBlocked, &definition_unreadable(self.object, &why))).await
+            }
+            error => Err(("reading the definition", error)),
+        }
     }
 }
 
