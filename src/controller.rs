@@ -1,11 +1,10 @@
 //! The controller: watches trigger passes, lanes and policies wake objects.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client};
 use signalr_private_link_core::Limits;
 use tokio::sync::mpsc;
@@ -16,9 +15,10 @@ use crate::azure::ArmClient;
 use crate::health::Readiness;
 use crate::kubernetes::{Events, Objects};
 use crate::metrics::{Metrics, WatchKind};
-use crate::permissions::{self, PolicyWatch};
+use crate::permissions;
 use crate::queue::Queue;
 use crate::reconcile::{self, Change, Clock, Context, Index, Jitter, Lanes, Memories, ObjectKey, Sequel};
+use crate::telemetry;
 
 /// Passes that run at the same time.
 const CONCURRENCY: usize = 256;
@@ -54,14 +54,6 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
     readiness.not_ready();
     let (wake, woken) = mpsc::unbounded_channel();
     let index = Arc::new(Index::new(namespaces.len().max(1)));
-    let watching = permissions::watch(PolicyWatch {
-        client: client.clone(),
-        namespaces: namespaces.clone(),
-        index: index.clone(),
-        wake: wake.clone(),
-        pace,
-        metrics: metrics.clone(),
-    });
     let context = Arc::new(Context {
         objects: Objects::new(client.clone()),
         events: Events::new(client.clone(), NAME),
@@ -72,14 +64,15 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
         limits: Limits::paced(pace),
         clock,
         jitter,
-        lanes: Lanes::new(wake, pace, &metrics),
+        lanes: Lanes::new(wake.clone(), pace, &metrics),
         memories: Memories::default(),
         index,
         sees_all: namespaces.is_empty(),
         metrics,
         outage: Default::default(),
     });
-    let changes = changes(links(&client, &namespaces), context.clone(), readiness);
+    let changes = changes(&client, &namespaces, context.clone(), readiness);
+    let watching = permissions::watch(client, namespaces, wake, context.clone());
     tokio::select! { () = work(&context, changes, woken, shutdown) => {}, () = watching => {} }
 }
 
@@ -120,36 +113,27 @@ async fn work(
     let _ = tokio::time::timeout(LONGEST_DRAIN, async { while passes.join_next().await.is_some() {} }).await;
 }
 
-type Watches = dyn Stream<Item = (usize, watcher::Result<watcher::Event<Watched>>)> + Send;
-
-/// One watch for all namespaces, or one for each, with its number.
-fn links(client: &Client, namespaces: &[String]) -> Pin<Box<Watches>> {
+/// The objects that are to be looked at, as one watch for all namespaces shows them, or one for each.
+fn changes(
+    client: &Client,
+    namespaces: &[String],
+    context: Arc<Context>,
+    readiness: Readiness,
+) -> impl Stream<Item = ObjectKey> + Send + use<> {
     let apis: Vec<Api<Watched>> = match namespaces {
         [] => vec![Api::all(client.clone())],
         some => some.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect(),
     };
     let watches = apis.into_iter().enumerate().map(|(number, api)| {
-        let events = watcher(api, watcher::Config::default()).default_backoff();
+        let kind = WatchKind::SignalRSharedPrivateLink;
+        let events = telemetry::watch(watcher(api, watcher::Config::default()), kind, context.metrics.clone());
         events.map(move |event| (number, event)).boxed()
     });
-    futures::stream::select_all(watches).boxed()
-}
-
-/// The objects that are to be looked at.
-fn changes(
-    watches: Pin<Box<Watches>>,
-    context: Arc<Context>,
-    readiness: Readiness,
-) -> impl Stream<Item = ObjectKey> + Send {
-    watches.flat_map(move |(watch, event)| {
+    futures::stream::select_all(watches).flat_map(move |(watch, event)| {
         let changes = match event {
             Ok(event) => context.index.apply(watch, event),
-            Err(error) => {
-                let kind = WatchKind::SignalRSharedPrivateLink;
-                tracing::warn!(?kind, %error, "watch failed; restarting it");
-                context.metrics.cluster.watch_failed(kind);
-                if is_forbidden(&error) { context.index.refuse(watch) } else { Vec::new() }
-            }
+            Err(error) if is_forbidden(&error) => context.index.refuse(watch),
+            Err(_) => Vec::new(),
         };
         if context.index.is_listed() {
             readiness.ready();

@@ -20,9 +20,10 @@ use signalr_private_link_core::policy::Policy;
 use tokio::sync::{Notify, mpsc};
 
 use crate::api::{self, ApprovalPolicy, ApprovalPolicyStatus};
-use crate::kubernetes::{KubeFailure, Objects};
+use crate::kubernetes::KubeFailure;
 use crate::metrics::{Metrics, WatchKind};
-use crate::reconcile::{Index, ObjectKey};
+use crate::reconcile::{Context, ObjectKey};
+use crate::telemetry;
 
 /// How long changes are gathered before they are acted on, at pace 1.
 const GATHER: Duration = Duration::from_millis(300);
@@ -31,22 +32,6 @@ const LEAST_GATHER: Duration = Duration::from_millis(100);
 /// Counting all links that a policy permits takes at most one part in so many of the time: with ten thousand links the
 /// counts are some seconds old.
 const PART_OF_THE_TIME: u32 = 400;
-
-/// What the watch over policies and namespaces needs.
-pub struct PolicyWatch {
-    /// Kubernetes.
-    pub client: Client,
-    /// The namespaces whose labels count; none given, all.
-    pub namespaces: Vec<String>,
-    /// The links that their own watch has seen.
-    pub index: Arc<Index>,
-    /// Wakes a link.
-    pub wake: mpsc::UnboundedSender<ObjectKey>,
-    /// The operator's pace.
-    pub pace: f64,
-    /// Told of watches that fail.
-    pub metrics: Arc<Metrics>,
-}
 
 /// A policy as it is stored: one that this version of the operator cannot read permits nothing, is told
 /// so in its own status, and harms no other.
@@ -77,16 +62,16 @@ fn version(policy: &StoredPolicy) -> Version {
     (policy.uid(), policy.meta().generation)
 }
 
-/// Watches until the process ends.
-pub async fn watch(context: PolicyWatch) {
+/// Watches until the process ends, and wakes links. `names` are the namespaces whose labels count; none given, all.
+pub async fn watch(client: Client, names: Vec<String>, wake: mpsc::UnboundedSender<ObjectKey>, context: Arc<Context>) {
     let changed = Notify::new();
-    let all = Api::all(context.client.clone());
+    let all = Api::all(client.clone());
     let (policies, policy_events) = reflect(
         watcher::<StoredPolicy>(all, watcher::Config::default()),
         WatchKind::ApprovalPolicy,
         context.metrics.clone(),
     );
-    let (namespaces, namespace_events) = namespaces(&context);
+    let (namespaces, namespace_events) = namespaces(&client, &names, &context.metrics);
     let mut events = futures::stream::select(policy_events, namespace_events);
     let listed = async {
         let namespaces = futures::future::join_all(namespaces.iter().map(Store::wait_until_ready));
@@ -98,7 +83,7 @@ pub async fn watch(context: PolicyWatch) {
         let mut unreadable = Told::default();
         loop {
             let took = say_all(&context, &policies, &mut unreadable, &before).await;
-            let gather = GATHER.mul_f64(context.pace).max(LEAST_GATHER);
+            let gather = GATHER.mul_f64(context.limits.pace).max(LEAST_GATHER);
             let links_changed = async {
                 context.index.changed().await;
                 tokio::time::sleep(gather.max(took * PART_OF_THE_TIME)).await;
@@ -109,7 +94,7 @@ pub async fn watch(context: PolicyWatch) {
                 () = links_changed => {}
             }
             let now = snapshot(&policies, &namespaces);
-            wake(&context, &before, &now);
+            wake_links(&context, &wake, &before, &now);
             before = now;
         }
     };
@@ -123,15 +108,19 @@ pub async fn watch(context: PolicyWatch) {
 
 /// The stores of the namespaces, and the events of their watches: one of all, or one of each. The right to watch
 /// a namespace by its name needs no right to watch others.
-fn namespaces(context: &PolicyWatch) -> (Namespaces, impl Stream<Item = ()> + Send + Unpin + use<>) {
+fn namespaces(
+    client: &Client,
+    names: &[String],
+    metrics: &Arc<Metrics>,
+) -> (Namespaces, impl Stream<Item = ()> + Send + Unpin + use<>) {
     let all = watcher::Config::default();
-    let configs = match context.namespaces.as_slice() {
+    let configs = match names {
         [] => vec![all],
         some => some.iter().map(|name| all.clone().fields(&format!("metadata.name={name}"))).collect(),
     };
     let watch = |config| {
-        let events = watcher(Api::all(context.client.clone()), config);
-        reflect(events, WatchKind::Namespace, context.metrics.clone())
+        let events = watcher(Api::all(client.clone()), config);
+        reflect(events, WatchKind::Namespace, metrics.clone())
     };
     let (stores, events): (Vec<_>, Vec<_>) = configs.into_iter().map(watch).unzip();
     (stores, futures::stream::select_all(events))
@@ -147,16 +136,10 @@ where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store::<K>();
-    let events = watch
-        .default_backoff()
+    let events = telemetry::watch(watch, kind, metrics)
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
-        .map(move |event| {
-            if let Err(error) = event {
-                tracing::warn!(?kind, %error, "watch failed; restarting it");
-                metrics.cluster.watch_failed(kind);
-            }
-        })
+        .map(drop)
         .boxed();
     (store, events)
 }
@@ -171,7 +154,7 @@ fn snapshot(policies: &Store<StoredPolicy>, namespaces: &Namespaces) -> Snapshot
 
 /// Wakes the links that could be permitted, or not any more: all that ask, if a policy changed;
 /// else those in a namespace whose labels did.
-fn wake(context: &PolicyWatch, before: &Snapshot, now: &Snapshot) {
+fn wake_links(context: &Context, wake: &mpsc::UnboundedSender<ObjectKey>, before: &Snapshot, now: &Snapshot) {
     let policies = before.policies != now.policies;
     if before == now {
         return;
@@ -180,19 +163,14 @@ fn wake(context: &PolicyWatch, before: &Snapshot, now: &Snapshot) {
     context.index.each_automatic(|key, _| {
         if concerned(&key.namespace) {
             // The receiver is gone only when the controller is.
-            let _ = context.wake.send(key.clone());
+            let _ = wake.send(key.clone());
         }
     });
 }
 
 /// Writes the status of every policy whose status is not what it should be. Returns how long it took to look at
 /// all links.
-async fn say_all(
-    context: &PolicyWatch,
-    policies: &Store<StoredPolicy>,
-    unreadable: &mut Told,
-    now: &Snapshot,
-) -> Duration {
+async fn say_all(context: &Context, policies: &Store<StoredPolicy>, unreadable: &mut Told, now: &Snapshot) -> Duration {
     let begun = Instant::now();
     let stored = policies.state();
     let usable: Vec<Policy> = stored.iter().filter_map(|policy| api::policy(policy.0.as_ref().ok()?)).collect();
@@ -205,7 +183,6 @@ async fn say_all(
     });
     let permitted: HashMap<&str, usize> = usable.iter().map(|policy| policy.name.as_str()).zip(permitted).collect();
     let took = begun.elapsed();
-    let objects = Objects::new(context.client.clone());
     for policy in &stored {
         let status = match &policy.0 {
             Ok(policy) => {
@@ -228,7 +205,7 @@ async fn say_all(
                 status_of_unreadable(&problem.error, policy.meta().generation)
             }
         };
-        match objects.write_status(policy.as_ref(), &status).await {
+        match context.objects.write_status(policy.as_ref(), &status).await {
             // Another version is on its way, and brings us here again.
             Ok(_) if policy.0.is_err() => {
                 unreadable.insert(policy.name_any(), version(policy));

@@ -9,6 +9,7 @@ mod outage;
 mod pass;
 mod requests;
 pub mod spans;
+mod watch;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub use otlp::{Traces, traceparent};
 pub use outage::Outage;
 pub use pass::{Pass, number};
 pub use requests::requests;
+pub use watch::watch;
 
 /// Something that is done with lines and spans.
 type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
