@@ -53,7 +53,6 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
     let Setup { client, arm, metrics, readiness, namespaces, pace, clock, jitter } = setup;
     readiness.not_ready();
     let (wake, woken) = mpsc::unbounded_channel();
-    let index = Arc::new(Index::new(namespaces.len().max(1)));
     let context = Arc::new(Context {
         objects: Objects::new(client.clone()),
         events: Events::new(client.clone(), NAME),
@@ -66,7 +65,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
         jitter,
         lanes: Lanes::new(wake.clone(), pace, &metrics),
         memories: Memories::default(),
-        index,
+        index: Index::new(namespaces.len().max(1)),
         sees_all: namespaces.is_empty(),
         metrics,
         outage: Default::default(),

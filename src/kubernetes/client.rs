@@ -10,6 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tower::timeout::TimeoutLayer;
 
+use crate::config::variable;
 use crate::metrics::Metrics;
 use crate::telemetry;
 
@@ -50,7 +51,7 @@ fn client(
 /// In words that say which file or variable is wrong.
 pub async fn connect(metrics: Arc<Metrics>) -> anyhow::Result<Client> {
     let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-    let explicit = std::env::var("KUBECONFIG").ok().filter(|paths| !paths.is_empty());
+    let explicit = variable("KUBECONFIG");
     let config = match (&explicit, in_pod) {
         (None, true) => Config::incluster()
             .context("the pod's service account cannot be read (/var/run/secrets/kubernetes.io/serviceaccount)")?,
@@ -80,10 +81,6 @@ pub async fn connect(metrics: Arc<Metrics>) -> anyhow::Result<Client> {
         }
     };
     client(config, &deadline(), IDLE_TIMEOUT, metrics)
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 /// `proxy-url` of the cluster that the current context names.

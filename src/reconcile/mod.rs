@@ -84,7 +84,7 @@ pub struct Context {
     /// What the process remembers per object.
     pub memories: Memories,
     /// What the watches have shown.
-    pub index: Arc<Index>,
+    pub index: Index,
     /// Whether the watch sees all namespaces.
     pub sees_all: bool,
     /// Counters.
