@@ -5,7 +5,6 @@ mod action;
 mod no_otlp;
 #[cfg(feature = "otlp")]
 mod otlp;
-mod outage;
 mod pass;
 mod requests;
 pub mod spans;
@@ -26,7 +25,6 @@ pub use action::{Call, action, note_call};
 pub use no_otlp::{Traces, traceparent};
 #[cfg(feature = "otlp")]
 pub use otlp::{Traces, traceparent};
-pub use outage::Outage;
 pub use pass::{Pass, number};
 pub use requests::requests;
 pub use watch::watch;

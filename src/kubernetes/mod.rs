@@ -3,8 +3,10 @@
 mod client;
 mod events;
 mod objects;
+mod outage;
 
 pub use client::{connect, deadline};
 pub use events::Events;
 pub(crate) use objects::within;
 pub use objects::{KubeFailure, Objects, Written};
+pub use outage::Outage;

@@ -135,6 +135,20 @@ mod tests {
     }
 
     #[test]
+    fn the_sum_of_all_places_is_shown() {
+        let summed = Summed::default();
+        let shown: Vec<i64> = [("a", 0), ("a", 1), ("b", 2), ("a", 0), ("b", 0)]
+            .into_iter()
+            .map(|(place, count)| {
+                summed.set(place, count);
+                summed.gauge.get()
+            })
+            .collect();
+        assert_eq!(shown, [0, 1, 3, 2, 0]);
+        assert!(summed.counts.lock().is_empty());
+    }
+
+    #[test]
     fn the_first_of_those_that_still_wait_is_shown() {
         let oldest = Arc::new(Oldest::default());
         let waits = [30, 10, 10, 20].map(|second| Some(Pending::since(second, &oldest)));

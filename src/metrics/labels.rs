@@ -176,3 +176,28 @@ pub(super) fn two(first: (&'static str, &[&'static str]), second: (&'static str,
     };
     first.1.iter().flat_map(pairs).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_told_by_its_verb() {
+        let group = "/apis/privatelink.signalr-operator.io/v1alpha1";
+        let links = format!("{group}/namespaces/contoso/signalrsharedprivatelinks");
+        for (method, path, expected) in [
+            (Method::GET, format!("{links}/kv-pe"), Verb::Get),
+            (Method::GET, links.clone(), Verb::List),
+            (Method::GET, format!("{links}?&watch=true&timeoutSeconds=290"), Verb::Watch),
+            (Method::GET, format!("{group}/approvalpolicies?&limit=1"), Verb::List),
+            (Method::GET, "/api/v1/namespaces".into(), Verb::List),
+            (Method::GET, "/api/v1/namespaces/contoso".into(), Verb::Get),
+            (Method::GET, "/version".into(), Verb::Get),
+            (Method::PATCH, format!("{links}/kv-pe/status"), Verb::Patch),
+            (Method::POST, "/apis/events.k8s.io/v1/namespaces/contoso/events".into(), Verb::Create),
+            (Method::PUT, "/apis/coordination.k8s.io/v1/namespaces/a/leases/b".into(), Verb::Update),
+        ] {
+            assert_eq!(Verb::of(&method, &path.parse().unwrap()), expected, "{method} {path}");
+        }
+    }
+}

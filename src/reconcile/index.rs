@@ -280,7 +280,7 @@ mod tests {
             Change::Gone(key, _) => format!("gone {}", key.name),
         });
         let words = words.collect();
-        let mut left: Vec<String> = index.shown.lock().entries.keys().map(|key| key.name.clone()).collect();
+        let mut left: Vec<String> = index.0.lock().entries.keys().map(|key| key.name.clone()).collect();
         left.sort();
         (words, left)
     }

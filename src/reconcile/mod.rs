@@ -27,10 +27,10 @@ use tracing::Instrument as _;
 
 use crate::api::SignalRSharedPrivateLink;
 use crate::azure::{ArmClient, Reads, Shared};
-use crate::kubernetes::{Events, KubeFailure, Objects, Written};
+use crate::kubernetes::{Events, KubeFailure, Objects, Outage, Written};
 use crate::locked::Locked;
 use crate::metrics::{Metrics, PassOutcome};
-use crate::telemetry::{self, Outage, spans};
+use crate::telemetry::{self, spans};
 
 pub use index::{Change, Index};
 pub use lanes::Lanes;

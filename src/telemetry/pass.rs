@@ -61,3 +61,26 @@ impl Pass {
         spans::end_pass(&self.span, outcome.into(), told.map(Reason::as_str));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Format, Metrics};
+
+    #[tokio::test]
+    async fn each_pass_has_a_number_of_its_own() {
+        assert_eq!(number(), None);
+        let (one, other) = (Pass::begin("contoso", "a"), Pass::begin("contoso", "b"));
+        let both = futures::future::join(one.make(&"a", async { number() }), other.make(&"b", async { number() }));
+        let (one, other) = both.await;
+        assert!(one.flatten().is_some() && other.flatten().is_some() && one != other, "{one:?} {other:?}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_pass_only_and_is_counted() {
+        let (metrics, pass) = (Metrics::default(), Pass::begin("contoso", "a"));
+        assert_eq!(pass.make(&"a", async { panic!("a bug") }).await, None::<()>);
+        pass.end(&metrics.links, PassOutcome::Panicked, None);
+        assert!(metrics.encode(Format::Text).unwrap().contains("signalr_private_link_panics_total 1\n"));
+    }
+}

@@ -17,9 +17,7 @@ use signalr_private_link_operator::controller::{self, Setup};
 use signalr_private_link_operator::health::Readiness;
 use signalr_private_link_operator::kubernetes::{Events, Objects, deadline};
 use signalr_private_link_operator::metrics::Metrics;
-use signalr_private_link_operator::reconcile::{
-    self, Context, Index, Lanes, Memories, ObjectKey, Orphans, Outage, Sequel,
-};
+use signalr_private_link_operator::reconcile::{self, Context, Index, Lanes, Memories, ObjectKey, Sequel};
 use testkit::kube_client::connection;
 use tokio::sync::mpsc;
 use tower::Layer as _;
@@ -119,8 +117,7 @@ impl Process {
             objects: Objects::new(client.clone()),
             events: Events::new(client, "sweep"),
             arm,
-            links: Default::default(),
-            connections: Default::default(),
+            reads: Default::default(),
             namespaces: Default::default(),
             policies: Default::default(),
             limits: Limits::REAL,
@@ -128,10 +125,9 @@ impl Process {
             jitter: || 0.5,
             lanes: Lanes::new(wake, 1.0, &metrics),
             memories: Memories::default(),
-            index: Arc::new(Index::new(1)),
+            index: Index::new(1),
             sees_all: true,
-            orphans: Orphans::default(),
-            outage: Outage::default(),
+            outage: Default::default(),
             metrics: metrics.clone(),
         };
         Self { context: Arc::new(context), woken, metrics, boundary: boundary.clone(), circumstances }

@@ -2,9 +2,9 @@
 
 use std::fmt::Display;
 
-use super::number;
-use crate::kubernetes::KubeFailure;
+use super::KubeFailure;
 use crate::news::News;
+use crate::telemetry::number;
 
 /// When it was last said that the API server fails, which would be said for every object.
 #[derive(Debug, Default)]
