@@ -168,25 +168,29 @@ fn wake_links(context: &Context, wake: &mpsc::UnboundedSender<ObjectKey>, before
     });
 }
 
+/// How many links that ask for automatic approval a policy permits.
+fn count_permitted(context: &Context, policy: &Policy, now: &Snapshot) -> usize {
+    let mut count = 0;
+    context.index.each_automatic(|key, claim| {
+        let labels = now.labels(&key.namespace);
+        count += usize::from(policy.permits_link(&key.namespace, &claim.signalr, &claim.vault, labels));
+    });
+    count
+}
+
 /// Writes the status of every policy whose status is not what it should be. Returns how long it took to look at
 /// all links.
 async fn say_all(context: &Context, policies: &Store<StoredPolicy>, unreadable: &mut Told, now: &Snapshot) -> Duration {
-    let begun = Instant::now();
-    let stored = policies.state();
-    let usable: Vec<Policy> = stored.iter().filter_map(|policy| api::policy(policy.0.as_ref().ok()?)).collect();
-    let mut permitted = vec![0; usable.len()];
-    context.index.each_automatic(|key, claim| {
-        for (policy, count) in usable.iter().zip(&mut permitted) {
-            let labels = now.labels(&key.namespace);
-            *count += usize::from(policy.permits_link(&key.namespace, &claim.signalr, &claim.vault, labels));
-        }
-    });
-    let permitted: HashMap<&str, usize> = usable.iter().map(|policy| policy.name.as_str()).zip(permitted).collect();
-    let took = begun.elapsed();
+    let (stored, mut took) = (policies.state(), Duration::ZERO);
     for policy in &stored {
         let status = match &policy.0 {
             Ok(policy) => {
-                let status = status(policy, permitted.get(policy.name_any().as_str()).copied());
+                let begun = Instant::now();
+                let permitted = api::policy(policy).map(|usable| count_permitted(context, &usable, now));
+                took += begun.elapsed();
+                // All links times all policies are many: others go on in between.
+                tokio::task::yield_now().await;
+                let status = status(policy, permitted);
                 if policy.status.as_ref() == Some(&status) {
                     continue;
                 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::marker::Marker;
+use crate::marker::{ApprovalRecord, Marker};
 use crate::resource_id::{ConnectionId, EndpointId, LinkId, VaultId};
 
 /// `provisioningState` of a link or a connection. The enum is open on the wire.
@@ -131,7 +131,7 @@ impl Link {
     /// Its marker, if that names this object.
     #[must_use]
     pub fn marker_of(&self, uid: &str) -> Option<Marker> {
-        Marker::parse(&self.message).filter(|marker| marker.uid == uid)
+        marker_of(&self.message, uid)
     }
 
     /// Whether the target is this vault.
@@ -180,6 +180,27 @@ pub struct Connection {
     pub provisioning: Provisioning,
     /// The concurrency token, if it has one yet.
     pub etag: Option<String>,
+}
+
+impl Connection {
+    /// The marker of the request, if that names this object.
+    #[must_use]
+    pub fn marker_of(&self, uid: &str) -> Option<Marker> {
+        marker_of(&self.description, uid)
+    }
+
+    /// The operator's record of a decision, if that names this object.
+    #[must_use]
+    pub fn record_of(&self, uid: &str) -> Option<ApprovalRecord> {
+        let parsed = self.description.contains(uid).then(|| ApprovalRecord::parse(&self.description));
+        parsed.flatten().filter(|record| record.uid == uid)
+    }
+}
+
+/// The marker at the end of a text, if that names this object. Each object looks at all texts of its parents, of which
+/// most name others: those are not parsed.
+fn marker_of(text: &str, uid: &str) -> Option<Marker> {
+    text.contains(uid).then(|| Marker::parse(text)).flatten().filter(|marker| marker.uid == uid)
 }
 
 /// The connections of one vault, complete.

@@ -105,8 +105,8 @@ pub struct Unconfirmed<'a> {
 pub fn approved_by_us<'a>(uid: &str, vault: &'a Connections) -> impl Iterator<Item = (&'a Connection, ApprovalRecord)> {
     let approved = vault.connections.iter().filter(|c| c.state == ConnectionState::Approved);
     approved.filter_map(move |connection| {
-        let record = ApprovalRecord::parse(&connection.description)?;
-        (record.verdict == Verdict::Approved && record.uid == uid).then_some((connection, record))
+        let record = connection.record_of(uid)?;
+        (record.verdict == Verdict::Approved).then_some((connection, record))
     })
 }
 

@@ -130,7 +130,7 @@ fn decided_by_us<'a>(own: &Marker, vault: &'a Connections) -> Option<Match<'a>> 
     let records = || {
         // A pending connection with such a text is a copy: our own writes leave none pending.
         let decided = vault.connections.iter().filter(|c| c.state != ConnectionState::Pending);
-        decided.filter_map(|c| Some((c, ApprovalRecord::parse(&c.description).filter(|r| r.is_of(own))?)))
+        decided.filter_map(|c| Some((c, c.record_of(&own.uid).filter(|r| r.is_of(own))?)))
     };
     let standing = records().find(|(c, r)| r.verdict == Verdict::Approved && c.state == ConnectionState::Approved);
     if let Some((connection, record)) = standing {

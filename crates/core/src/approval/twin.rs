@@ -6,7 +6,7 @@
 
 use crate::azure::{Connection, Connections};
 use crate::desired::Desired;
-use crate::marker::{ApprovalRecord, Marker, Nonce};
+use crate::marker::{Marker, Nonce};
 use crate::observed::Memory;
 use crate::resource_id::ConnectionId;
 
@@ -14,9 +14,8 @@ use crate::resource_id::ConnectionId;
 /// it, in whatever state.
 #[must_use]
 pub fn is_bearer(connection: &Connection, uid: &str, nonce: &Nonce) -> bool {
-    let asks = Marker::parse(&connection.description).is_some_and(|m| m.uid == uid && m.nonce == *nonce);
-    let record = || ApprovalRecord::parse(&connection.description);
-    asks || record().is_some_and(|record| record.uid == uid && record.nonce == *nonce)
+    let asks = connection.marker_of(uid).is_some_and(|marker| marker.nonce == *nonce);
+    asks || connection.record_of(uid).is_some_and(|record| record.nonce == *nonce)
 }
 
 /// The twins of a connection in a complete list.
