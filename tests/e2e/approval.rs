@@ -234,7 +234,14 @@ fn the_shipped_roles_grant_what_is_needed_and_nothing_else() {
         stage.until("kv-pe", "Approved").await;
         stage.apply("second");
         stage.until("second", "Approved").await;
-        for name in ["kv-pe", "second", "manual"] {
+        // Only of an operation that failed ARM is asked for the words.
+        let failing = format!("{}/sharedPrivateLinkResources/failing", azure::signalr(&stage.signalr));
+        let outcome = json!({"id": failing, "outcome": "Failed", "code": "InternalError", "message": "a bad day"});
+        stage.azure.control("POST", "/outcomes", &outcome).await.unwrap();
+        stage.apply("failing");
+        let said = message(&stage.until("failing", "OperationFailed").await);
+        assert!(said.contains("InternalError: a bad day"), "{said}");
+        for name in ["kv-pe", "second", "manual", "failing"] {
             stage.scene.cluster.kubectl_ok(&["delete", "spl", name, "-n", stage.ns, "--timeout=60s"]).unwrap();
         }
         let log = stage.azure.control("GET", "/requests", &Value::Null).await.unwrap();
