@@ -17,9 +17,7 @@ use signalr_private_link_core::desired::{
     AdoptionPolicy, ApprovalMode, DeletionPolicy, Desired, ManagementPolicy, ObjectIdentity, Remembered,
 };
 use signalr_private_link_core::failure::{ArmError, Failure};
-use signalr_private_link_core::marker::{
-    ApprovalRecord, Marker, NO_ENDPOINT, NONCE_LENGTH, Nonce, Verdict, endpoint_hash,
-};
+use signalr_private_link_core::marker::{ApprovalRecord, Marker, NONCE_LENGTH, Nonce, Verdict};
 use signalr_private_link_core::memory::Learned;
 use signalr_private_link_core::observed::{Memory, Observed, Permissions, Read, Reading, Sighting};
 use signalr_private_link_core::policy::{OnUnconfirmed, Policy, Requirement};
@@ -653,14 +651,7 @@ impl World {
         if fate == Fate::NotApplied {
             return Outcome::Unknown(ArmError::of(Failure::Transient(None)));
         }
-        let record = ApprovalRecord {
-            at: date,
-            verdict: decision.verdict,
-            object: "contoso/kv-pe".into(),
-            endpoint_hash: connection.endpoint.as_ref().map_or_else(|| NO_ENDPOINT.to_owned(), endpoint_hash),
-            uid: decision.uid.clone(),
-            nonce: decision.nonce.clone(),
-        };
+        let record = decision.record("contoso/kv-pe".into(), date);
         self.judge(at, decision);
         let nonce = self.number(&decision.nonce);
         match decision.verdict {

@@ -2,10 +2,10 @@
 //! each read once more just before the write, still say so (M4, M6).
 
 use signalr_private_link_core::action::{Action, Decision};
-use signalr_private_link_core::approval::{LastLook, still_authorised};
+use signalr_private_link_core::approval::{LastLook, may_put, still_authorised};
 use signalr_private_link_core::azure::{Connection, ConnectionState, Link, Provisioning};
 use signalr_private_link_core::desired::{ApprovalMode, Desired, ManagementPolicy};
-use signalr_private_link_core::marker::{Marker, Nonce};
+use signalr_private_link_core::marker::{Marker, NO_ENDPOINT, Nonce, endpoint_hash};
 use signalr_private_link_core::observed::{Permissions, Reading};
 
 use crate::world::{Scenario, approved_by_us, connection, marker};
@@ -55,6 +55,43 @@ fn decided(mut scenario: Scenario) -> (Desired, Decision, Last) {
         connection: scenario.vault_mut().connections.first().cloned(),
     };
     (scenario.desired, *decision, last)
+}
+
+/// S5, R12: a link is put where there is none, or again where it is our own and of no use.
+#[test]
+fn nothing_is_put_over_a_link_that_works_was_turned_down_or_is_another() {
+    const REFUSED: Result<(), &str> = Err("the link is not what was decided on");
+    let link = |scenario: Scenario| scenario.provisioning("Failed").links_mut().links.remove(0);
+    let (failed, own) = (link(Scenario::new()), marker());
+    assert_eq!(may_put(None, None), Ok(()));
+    assert_eq!(may_put(Some(&failed), Some(&own)), Ok(()));
+    assert_eq!(may_put(None, Some(&own)), REFUSED);
+    assert_eq!(may_put(Some(&failed), None), REFUSED);
+    let another = Marker { nonce: Nonce::from_random([9; 16]), ..own.clone() };
+    assert_eq!(may_put(Some(&failed), Some(&another)), REFUSED);
+    let well = Link { provisioning: Provisioning::Succeeded, ..failed };
+    assert_eq!(may_put(Some(&well), Some(&own)), REFUSED);
+    for state in [ConnectionState::Approved, ConnectionState::Rejected, ConnectionState::Disconnected] {
+        assert_eq!(may_put(Some(&link(Scenario::new().signalr_says(state))), Some(&own)), REFUSED);
+    }
+}
+
+/// What is written down of a decision, and what a link is created with.
+#[test]
+fn a_record_says_what_was_decided_and_a_marker_whose_link_it_is() {
+    let (object, decision, _) = decided(Scenario::new().automatic().seen_before(30).recorded());
+    let at = "2026-11-29T12:00:00Z".parse().unwrap();
+    let record = decision.record("contoso/kv-pe".into(), at);
+    assert_eq!((record.at, record.verdict, record.object.as_str()), (at, decision.verdict, "contoso/kv-pe"));
+    assert_eq!(record.endpoint_hash, endpoint_hash(decision.endpoint.as_ref().unwrap()));
+    assert!(record.is_of(&marker()));
+    let bare = Decision { endpoint: None, ..decision };
+    assert_eq!(bare.record(String::new(), at).endpoint_hash, NO_ENDPOINT);
+    let made = object.marker([7; 16]);
+    assert_eq!(
+        (made.uid, made.nonce, made.tag),
+        (object.object.uid.clone(), Nonce::from_random([7; 16]), object.tag())
+    );
 }
 
 #[test]
