@@ -26,19 +26,22 @@ impl Events {
         Self { client, reporter, current }
     }
 
+    fn recorder(&self) -> Recorder {
+        let mut current = self.current.lock();
+        let (recorder, published) = &mut *current;
+        if *published == MOST {
+            *recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+            *published = 0;
+        }
+        *published += 1;
+        recorder.clone()
+    }
+
     /// Publishes an Event about an object.
     ///
     /// # Errors
     /// When the API server does not take it.
     pub async fn publish(&self, event: &Event, regarding: &ObjectReference) -> kube::Result<()> {
-        let recorder = {
-            let mut current = self.current.lock();
-            if current.1 == MOST {
-                *current = (Recorder::new(self.client.clone(), self.reporter.clone()), 0);
-            }
-            current.1 += 1;
-            current.0.clone()
-        };
-        recorder.publish(event, regarding).await
+        self.recorder().publish(event, regarding).await
     }
 }

@@ -8,5 +8,5 @@ mod outage;
 pub use client::{connect, deadline};
 pub use events::Events;
 pub(crate) use objects::within;
-pub use objects::{KubeFailure, Objects, Written};
+pub use objects::{KubeFailure, NamespaceFacts, Objects, Written};
 pub use outage::Outage;

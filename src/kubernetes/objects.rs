@@ -10,7 +10,6 @@ use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
 use serde_json::{Value, json};
-use signalr_private_link_core::observed::Permissions;
 use signalr_private_link_core::policy::Policy;
 use signalr_private_link_core::{ArmError, Failure};
 
@@ -116,7 +115,7 @@ impl Objects {
         let requests = requests::<SignalRSharedPrivateLink>(Some(namespace));
         match self.send(requests.get(name, &GetParams::default())).await {
             Err(KubeFailure::NotFound) => Ok(None),
-            text => Stored::read(&text?).map(Some).map_err(KubeFailure::Other),
+            answer => Stored::read(&answer?).map(Some).map_err(KubeFailure::Other),
         }
     }
 
@@ -190,17 +189,16 @@ impl Objects {
         Ok(definition.is_none_or(|definition| definition.metadata.deletion_timestamp.is_some()))
     }
 
-    /// What a namespace says of permission now; of policies nothing.
+    /// A namespace as it is now.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn namespace(&self, name: &str) -> Result<Permissions, KubeFailure> {
+    pub async fn namespace(&self, name: &str) -> Result<NamespaceFacts, KubeFailure> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let namespace = within(namespaces.get_metadata(name)).await?;
-        Ok(Permissions {
+        Ok(NamespaceFacts {
             terminating: namespace.metadata.deletion_timestamp.is_some(),
             labels: namespace.labels().clone().into_iter().collect(),
-            policies: Vec::new(),
         })
     }
 
@@ -213,6 +211,15 @@ impl Objects {
         let policies = within(policies.list(&ListParams::default())).await?;
         Ok(policies.items.iter().filter_map(|policy| api::policy(policy.0.as_ref().ok()?)).collect())
     }
+}
+
+/// What a namespace says about permission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceFacts {
+    /// Whether it is being terminated.
+    pub terminating: bool,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
 }
 
 /// Requests about the objects of a kind.

@@ -19,7 +19,7 @@ use std::time::Duration;
 use futures::TryFutureExt as _;
 use jiff::Timestamp;
 use signalr_private_link_core::desired::Desired;
-use signalr_private_link_core::observed::{Observed, Permissions};
+use signalr_private_link_core::observed::Observed;
 use signalr_private_link_core::policy::Policy;
 use signalr_private_link_core::report::Ready;
 use signalr_private_link_core::{Action, Again, Limits, Next, Plan, Reason, Report, conclude, plan};
@@ -27,7 +27,7 @@ use tracing::Instrument as _;
 
 use crate::api::SignalRSharedPrivateLink;
 use crate::azure::{ArmClient, Reads, Shared};
-use crate::kubernetes::{Events, KubeFailure, Objects, Outage, Written};
+use crate::kubernetes::{Events, KubeFailure, NamespaceFacts, Objects, Outage, Written};
 use crate::locked::Locked;
 use crate::metrics::{Metrics, PassOutcome};
 use crate::telemetry::{self, spans};
@@ -70,7 +70,7 @@ pub struct Context {
     /// Reads of links, shared per SignalR, and of connections, shared per vault.
     pub reads: Reads,
     /// Reads of namespaces, shared by their objects.
-    pub namespaces: Shared<Permissions>,
+    pub namespaces: Shared<NamespaceFacts>,
     /// Reads of all approval policies, shared by all.
     pub policies: Shared<Vec<Policy>>,
     /// Waits and limits, paced.

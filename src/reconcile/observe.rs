@@ -84,6 +84,7 @@ impl Pass<'_> {
         let Self { subject, context, desired, .. } = *self;
         let Reading::Known(links) = &observed.links else { return };
         if context.sees_all {
+            // Whose finalizer was removed by hand, or which another cluster made: counted, and never touched.
             let owners = links.links.iter().filter_map(|link| Marker::parse(&link.message)).map(|marker| marker.uid);
             let orphans = context.index.count_unknown(&owners.collect());
             context.metrics.links.orphans(desired.link.signalr().key(), orphans);
@@ -139,7 +140,11 @@ impl Pass<'_> {
         )
         .await;
         let (namespace, policies) = (namespace?, policies?);
-        Ok(Permissions { policies: policies.to_vec(), ..(*namespace).clone() })
+        Ok(Permissions {
+            terminating: namespace.terminating,
+            labels: namespace.labels.clone(),
+            policies: policies.to_vec(),
+        })
     }
 
     /// Waits for the object's turn to write to the SignalR.

@@ -520,7 +520,17 @@ fn an_approval_is_watched_whatever_else_is_wrong() {
     gone.observed.memory.signalr_absent_for = Some(Duration::from_secs(60));
     revoked(&gone);
     // The link's operation runs, and there is a copy beside what was approved.
-    revoked(&overdue().provisioning("Updating").copies(1));
+    let mut copied = overdue().provisioning("Updating").copies(1);
+    revoked(&copied);
+    copied.observed.operation_held = Some(OperationKind::Put);
+    copied.answers.operation = Reading::Known(Operation::Running);
+    revoked(&copied);
+    // The same where the link does not show it.
+    let mut hidden = overdue().copies(1).without_link();
+    hidden.observed.operation_held = Some(OperationKind::Put);
+    hidden.observed.memory.begun_ago = Some(Duration::ZERO);
+    hidden.answers.operation = Reading::Known(Operation::Running);
+    revoked(&hidden);
     // SignalR cannot be read: what is plain from the vault is not left standing.
     revoked(&overdue().copies(1).signalr_fails(Failure::Transient(None)));
     // It is being deleted by somebody else, or failed.

@@ -81,7 +81,7 @@ fn may_approve(decision: &Decision, last: &LastLook<'_>) -> Result<(), &'static 
     }
     // M4: the link is still this incarnation, with this nonce, and still pending.
     let link = last.link.ok_or("the link is gone")?;
-    let own = Marker::parse(&link.message).filter(|m| m.uid == decision.uid && m.nonce == decision.nonce);
+    let own = link.marker_of(&decision.uid).filter(|marker| marker.nonce == decision.nonce);
     match own {
         Some(own) if m1_link_is_ours(object, link, &own) && link.message == decision.description => Ok(()),
         _ => Err("the link is not the one that was decided on"),

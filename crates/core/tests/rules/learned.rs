@@ -96,6 +96,7 @@ fn what_azure_accepted_is_waited_for_until_the_link_is_seen_so() {
     assert_eq!((memory.accepted_for, memory.begun_ago), (None, Some(seconds(20))));
     let mut delete = Process::new(false, Scenario::new());
     delete.learned.accept_delete(seconds(10));
+    assert_eq!(delete.recall(15).begun_ago, Some(seconds(5)));
     assert_eq!(delete.links(20).deleted_for, Some(seconds(10)));
     delete.world = Scenario::new().without_link();
     assert_eq!(delete.links(30).deleted_for, None);
