@@ -212,7 +212,7 @@ impl Desired {
     /// sends `vault` and shows `vaults` in the answer.
     #[must_use]
     pub fn same_group(&self, answered: &str) -> bool {
-        let plain = |group: &str| group.to_ascii_lowercase().trim_end_matches('s').to_owned();
-        plain(answered) == plain(&self.group_id)
+        let [answered, asked] = [answered, &self.group_id].map(|group| group.trim_end_matches(['s', 'S']));
+        answered.eq_ignore_ascii_case(asked)
     }
 }

@@ -52,23 +52,23 @@ pub fn endpoint_hash(endpoint: &EndpointId) -> String {
 /// It has neither `Debug` output nor `Display`: a nonce stands in no log, status or Event
 /// before the vault shows it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Nonce(String);
+pub struct Nonce([u8; NONCE_LENGTH]);
 
 impl Nonce {
     /// Makes a nonce of random bytes: five bits of each are used.
     #[must_use]
     pub fn from_random(bytes: [u8; NONCE_LENGTH]) -> Self {
-        Self(
-            bytes
-                .iter()
-                .filter_map(|byte| NONCE_ALPHABET.get(usize::from(byte & 31)))
-                .map(|&symbol| char::from(symbol))
-                .collect(),
-        )
+        Self(bytes.map(|byte| NONCE_ALPHABET.get(usize::from(byte & 31)).copied().unwrap_or_default()))
     }
 
     fn parse(text: &str) -> Option<Self> {
-        (text.len() == NONCE_LENGTH && text.bytes().all(|b| NONCE_ALPHABET.contains(&b))).then(|| Self(text.to_owned()))
+        let symbols = text.as_bytes().try_into().ok()?;
+        text.bytes().all(|symbol| NONCE_ALPHABET.contains(&symbol)).then_some(Self(symbols))
+    }
+
+    /// The characters, for the texts that carry them.
+    fn symbols(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -114,7 +114,7 @@ impl Marker {
     /// The whole request message: the user's words, a space, the marker.
     #[must_use]
     pub fn message(&self, words: &str) -> String {
-        let marker = format!("[k8s:{}:{}:{}]", self.uid, self.nonce.0, self.tag);
+        let marker = format!("[k8s:{}:{}:{}]", self.uid, self.nonce.symbols(), self.tag);
         if words.is_empty() { marker } else { format!("{words} {marker}") }
     }
 
@@ -166,7 +166,7 @@ impl ApprovalRecord {
             Verdict::Revoked => "revoked",
         };
         let begin = format!("{seconds} {verb} for ");
-        let end = format!(" {} [k8s:{}:{}]", self.endpoint_hash, self.uid, self.nonce.0);
+        let end = format!(" {} [k8s:{}:{}]", self.endpoint_hash, self.uid, self.nonce.symbols());
         let room = MAX_MESSAGE.saturating_sub(begin.len() + end.len());
         let object: String = self.object.chars().take(room).collect();
         format!("{begin}{object}{end}")
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn a_nonce_has_five_bits_of_each_byte() {
         let bytes = [0, 1, 2, 25, 26, 31, 32, 33, 63, 64, 127, 128, 224, 254, 255, 7];
-        assert_eq!(Nonce::from_random(bytes).0, "abcz27ab7a7aa67h");
+        assert_eq!(Nonce::from_random(bytes).symbols(), "abcz27ab7a7aa67h");
     }
 
     /// As `sha256sum` has it, so that a person can compare.

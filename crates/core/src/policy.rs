@@ -67,7 +67,7 @@ impl Policy {
     /// Whether namespace, SignalR and vault are permitted together.
     #[must_use]
     pub fn permits(&self, desired: &Desired, labels: &[(String, String)]) -> bool {
-        self.permits_link(&desired.object.namespace, desired.link.signalr().key(), desired.vault.key(), labels)
+        self.permits_link(&desired.object.namespace, desired.link.signalr_key(), desired.vault.key(), labels)
     }
 
     /// The same for a namespace with these labels, and the ids of SignalR and vault in lower case.

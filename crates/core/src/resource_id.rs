@@ -24,16 +24,8 @@ pub struct InvalidId {
     pub form: &'static str,
 }
 
-/// `/subscriptions/<guid>/resourceGroups/<name>/providers/<namespace>/<type>/<name>[/<type>/<name>]`,
-/// with the provider and the types known from the [`Shape`].
-#[derive(Debug, Clone)]
-struct Parts {
-    subscription: String,
-    resource_group: String,
-    names: Vec<String>,
-}
-
-/// What distinguishes one kind of id from another.
+/// What distinguishes one kind of id from another. All of them are
+/// `/subscriptions/<guid>/resourceGroups/<name>/providers/<provider>/<type>/<name>[/<type>/<name>]`.
 struct Shape {
     kind: &'static str,
     form: &'static str,
@@ -53,11 +45,11 @@ fn keyword<'a>(segments: &mut impl Iterator<Item = &'a str>, expected: &str) -> 
 /// The next segment, which has to satisfy `check`.
 fn name<'a>(
     segments: &mut impl Iterator<Item = &'a str>,
-    what: &str,
+    what: impl fmt::Display,
     check: impl Fn(&str) -> bool,
-) -> Result<String, String> {
+) -> Result<&'a str, String> {
     match segments.next() {
-        Some(found) if check(found) => Ok(found.to_owned()),
+        Some(found) if check(found) => Ok(found),
         Some(found) => Err(format!("{found:?} is not {what}")),
         None => Err(format!("{what} is missing")),
     }
@@ -91,8 +83,9 @@ fn is_resource_name(text: &str) -> bool {
 }
 
 impl Shape {
-    fn parse(&self, text: &str) -> Result<Parts, InvalidId> {
-        self.segments(text).map_err(|why| InvalidId {
+    /// The id, rebuilt from its segments.
+    fn rebuild(&self, text: &str) -> Result<String, InvalidId> {
+        self.rebuild_segments(text).map_err(|why| InvalidId {
             value: text.chars().take(256).collect(),
             kind: self.kind,
             why,
@@ -100,37 +93,24 @@ impl Shape {
         })
     }
 
-    fn segments(&self, text: &str) -> Result<Parts, String> {
+    fn rebuild_segments(&self, text: &str) -> Result<String, String> {
         let mut rest = text.strip_prefix('/').ok_or("it does not begin with /")?.split('/');
         keyword(&mut rest, "subscriptions")?;
         let subscription = name(&mut rest, "a subscription's GUID", is_guid)?;
         keyword(&mut rest, "resourceGroups")?;
-        let resource_group = name(&mut rest, "a resource group's name", is_resource_group)?;
+        let group = name(&mut rest, "a resource group's name", is_resource_group)?;
         keyword(&mut rest, "providers")?;
         keyword(&mut rest, self.provider)?;
-        let mut names = Vec::with_capacity(self.types.len());
+        let mut path = format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/{}", self.provider);
         for kind in self.types {
             keyword(&mut rest, kind)?;
-            names.push(name(&mut rest, &format!("a name of {kind}"), is_resource_name)?);
+            let name = name(&mut rest, format_args!("a name of {kind}"), is_resource_name)?;
+            path.extend(["/", kind, "/", name]);
         }
         match rest.next() {
             Some(more) => Err(format!("{more:?} follows where it should end")),
-            None => Ok(Parts { subscription, resource_group, names }),
+            None => Ok(path),
         }
-    }
-
-    fn path(&self, parts: &Parts) -> String {
-        let mut path = format!(
-            "/subscriptions/{}/resourceGroups/{}/providers/{}",
-            parts.subscription, parts.resource_group, self.provider
-        );
-        for (kind, name) in self.types.iter().zip(&parts.names) {
-            path.push('/');
-            path.push_str(kind);
-            path.push('/');
-            path.push_str(name);
-        }
-        path
     }
 }
 
@@ -141,7 +121,6 @@ macro_rules! resource_id {
         pub struct $type {
             path: String,
             key: String,
-            parts: Parts,
         }
 
         impl $type {
@@ -152,15 +131,18 @@ macro_rules! resource_id {
             /// # Errors
             /// [`InvalidId`] names the part that is wrong and the form that is accepted.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
-                Self::SHAPE.parse(text).map(Self::build)
+                Self::SHAPE.rebuild(text).map(Self::rebuilt)
             }
 
-            fn build(parts: Parts) -> Self {
-                let path = Self::SHAPE.path(&parts);
-                Self { key: path.to_ascii_lowercase(), path, parts }
+            fn rebuilt(path: String) -> Self {
+                Self { key: path.to_ascii_lowercase(), path }
             }
 
-            /// The path below the ARM endpoint, rebuilt from the parsed parts.
+            fn segment(&self, number: usize) -> &str {
+                self.path.split('/').nth(number).unwrap_or_default()
+            }
+
+            /// The path below the ARM endpoint, rebuilt from the parsed segments.
             #[must_use]
             pub fn path(&self) -> &str {
                 &self.path
@@ -175,19 +157,19 @@ macro_rules! resource_id {
             /// The subscription's GUID, in the letter case it was given in.
             #[must_use]
             pub fn subscription(&self) -> &str {
-                &self.parts.subscription
+                self.segment(2)
             }
 
             /// The resource group's name.
             #[must_use]
             pub fn resource_group(&self) -> &str {
-                &self.parts.resource_group
+                self.segment(4)
             }
 
             /// The last name in the id: the resource's own.
             #[must_use]
             pub fn name(&self) -> &str {
-                self.parts.names.last().map_or("", String::as_str)
+                name_in(&self.path)
             }
         }
 
@@ -271,6 +253,16 @@ resource_id!(
     }
 );
 
+/// The last name in a path.
+fn name_in(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+/// The path of what the resource at this path is on: its own type and name are left out.
+fn parent(path: &str) -> &str {
+    path.rsplitn(3, '/').last().unwrap_or_default()
+}
+
 impl LinkId {
     /// The link of that name on a SignalR.
     ///
@@ -283,7 +275,19 @@ impl LinkId {
     /// The SignalR that the link is on.
     #[must_use]
     pub fn signalr(&self) -> SignalRId {
-        SignalRId::build(Parts { names: self.parts.names.iter().take(1).cloned().collect(), ..self.parts.clone() })
+        SignalRId::rebuilt(parent(&self.path).to_owned())
+    }
+
+    /// The [`key`](SignalRId::key) of that SignalR.
+    #[must_use]
+    pub fn signalr_key(&self) -> &str {
+        parent(&self.key)
+    }
+
+    /// The name of that SignalR.
+    #[must_use]
+    pub fn signalr_name(&self) -> &str {
+        name_in(parent(&self.path))
     }
 }
 
@@ -291,7 +295,7 @@ impl ConnectionId {
     /// The vault that the connection is on.
     #[must_use]
     pub fn vault(&self) -> VaultId {
-        VaultId::build(Parts { names: self.parts.names.iter().take(1).cloned().collect(), ..self.parts.clone() })
+        VaultId::rebuilt(parent(&self.path).to_owned())
     }
 }
 
@@ -316,7 +320,7 @@ mod tests {
         let signalr = SignalRId::parse(SIGNALR).unwrap();
         let link = LinkId::new(&signalr, "kv-pe").unwrap();
         assert_eq!(link.signalr(), signalr);
-        assert_eq!((link.name(), link.signalr().name()), ("kv-pe", "contoso-signalr"));
+        assert_eq!((link.name(), link.signalr_name(), link.signalr_key()), ("kv-pe", signalr.name(), signalr.key()));
         assert_eq!(link.path(), format!("{SIGNALR}/sharedPrivateLinkResources/kv-pe"));
     }
 

@@ -35,7 +35,7 @@ fn create(d: &Desired, o: &Observed, links: &Links) -> Needs<Plan> {
         let message = format!(
             "There is no link {} on {}, and managementPolicy ObserveOnly creates none.",
             d.link.name(),
-            d.link.signalr().name()
+            d.link.signalr_name()
         );
         return Ok(Plan::say(Report::new(Reason::ObserveOnly, &message).without_link()));
     }
@@ -83,7 +83,7 @@ fn create(d: &Desired, o: &Observed, links: &Links) -> Needs<Plan> {
         let message = format!(
             "There is no link {} on {} yet, and an earlier request to Azure may still take effect; the link is created once none can.",
             d.link.name(),
-            d.link.signalr().name()
+            d.link.signalr_name()
         );
         let report = Report::new(Reason::Creating, &message).without_link();
         let again = Again::After(late.left.min(o.memory.limits.second_look));
@@ -114,8 +114,7 @@ fn not_visible_yet(d: &Desired, o: &Observed) -> Option<Plan> {
         return Some(Plan::say(Report::new(Reason::OperationFailed, &message).without_link()).again(again));
     }
     let left = Limits::left(o.memory.limits.fence, o.memory.accepted_for?)?;
-    let message =
-        format!("Azure has accepted the link {name} and does not show it on {} yet.", d.link.signalr().name());
+    let message = format!("Azure has accepted the link {name} and does not show it on {} yet.", d.link.signalr_name());
     let report = Report::new(Reason::Creating, &message).without_link();
     Some(Plan::say(report).again(Again::After(left.min(o.memory.limits.second_look))))
 }

@@ -29,7 +29,7 @@ pub(super) fn approved(case: &OwnLink<'_>) -> Needs<Plan> {
     };
     let mut message = format!(
         "The link is functional: SignalR reports Succeeded and Approved, and {} reaches {} over it.",
-        d.link.signalr().name(),
+        d.link.signalr_name(),
         d.vault.name()
     );
     let connection = seen.as_ref().map_or(&remembered.connection, |seen| &seen.connection);

@@ -79,7 +79,7 @@ pub fn conclude(desired: &Desired, limits: &Limits, plan: Plan, outcome: &Outcom
 fn held_up(desired: &Desired, limits: &Limits, other: &str, error: &ArmError) -> Report {
     let message = format!(
         "Azure has been at work on the link {other} of {} for more than {}, and takes no other change: {} If it stays so, open a support case with Microsoft for that link.",
-        desired.link.signalr().name(),
+        desired.link.signalr_name(),
         duration(limits.operation),
         sentence(&error.to_string())
     );

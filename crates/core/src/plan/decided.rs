@@ -29,7 +29,7 @@ fn propagation(d: &Desired) -> String {
     format!(
         "Approved on {}; waiting until {} says so too, which takes a few minutes.",
         d.vault.name(),
-        d.link.signalr().name()
+        d.link.signalr_name()
     )
 }
 

@@ -254,7 +254,7 @@ fn delete(d: &Desired, o: &Observed, links: &Links, link: &Link) -> Plan {
         return rest;
     }
     if o.signalr_busy {
-        let message = format!("Another change to {} is under way; the deletion follows.", d.link.signalr().name());
+        let message = format!("Another change to {} is under way; the deletion follows.", d.link.signalr_name());
         return Plan::say(Report::new(Reason::WaitingForSignalR, &message).with_link(link));
     }
     // Nobody can have read absence, and so decided a PUT, since the deletion was seen: the link
@@ -315,7 +315,7 @@ pub(super) fn blocked(d: &Desired, error: &ArmError, too_long: bool) -> Plan {
         Failure::Busy(_) if !too_long => {
             let message = format!(
                 "{} is busy with another change; the deletion will be retried. {arm_says}",
-                d.link.signalr().name()
+                d.link.signalr_name()
             );
             return Plan::say(Report::new(Reason::Deleting, &message)).again(again);
         }

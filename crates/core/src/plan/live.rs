@@ -132,7 +132,7 @@ fn working(d: &Desired, link: &Link) -> Report {
     if link.connection != ConnectionState::Approved {
         return in_progress(d, OperationKind::Put);
     }
-    let message = format!("Azure is changing the link {} on {}.", d.link.name(), d.link.signalr().name());
+    let message = format!("Azure is changing the link {} on {}.", d.link.name(), d.link.signalr_name());
     Report::new(Reason::Creating, &message)
 }
 
@@ -203,7 +203,7 @@ fn foreign(d: &Desired, o: &Observed, marker: Option<&Marker>, as_wanted: bool) 
     let message = format!(
         "A link {} exists on {} already and is not this object's: {owner}. It is left alone. {way_out}",
         d.link.name(),
-        d.link.signalr().name()
+        d.link.signalr_name()
     );
     Report::new(Reason::AlreadyExists, &message).with_other_link(ELSEWHERE)
 }

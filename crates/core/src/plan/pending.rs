@@ -131,11 +131,11 @@ fn single_request(case: &OwnLink<'_>, request: &Request<'_>) -> Needs<Plan> {
         Ok(0) => {}
         Ok(replicas) => return Ok(Plan::say(ambiguous(
             d,
-            &format!("{} has {replicas} replica(s), and SignalR opens one request for each: which belongs to which cannot be known.", d.link.signalr().name()),
+            &format!("{} has {replicas} replica(s), and SignalR opens one request for each: which belongs to which cannot be known.", d.link.signalr_name()),
         ).with_link(link))),
         Err(error) if error.failure == Failure::Forbidden => return Ok(Plan::say(ambiguous(
             d,
-            &format!("Whether {} has replicas may not be read (it needs the action {} at the scope {}).", d.link.signalr().name(), error.action, error.scope),
+            &format!("Whether {} has replicas may not be read (it needs the action {} at the scope {}).", d.link.signalr_name(), error.action, error.scope),
         ).with_link(link))),
         Err(error) => return Ok(not_ready(failed(d, error, Service::SignalR), link)),
     }
