@@ -78,7 +78,7 @@ pub fn render(
     next.observed_generation = object.metadata.generation;
     if let Some(desired) = desired {
         next.resource_id = Some(desired.link.path().to_owned());
-        next.signal_r_name = Some(desired.link.signalr().name().to_owned());
+        next.signal_r_name = Some(desired.link.signalr_name().to_owned());
         next.key_vault_name = Some(desired.vault.name().to_owned());
     }
     match &report.link {
@@ -96,29 +96,29 @@ pub fn render(
     if let Fact::Set(approval) = &report.approval {
         next.approval = approval_status(approval);
     }
-    let report = &said_before(report, &next.conditions);
+    let message = said_before(report, &next.conditions);
     // A restart of the operator is no reason to hope again.
     let stalled = conditions::find(&next.conditions, "Stalled");
     let lasting = as_told.lasting || stalled.is_some_and(|c| c.reason == report.reason.as_str());
-    set_conditions(&mut next.conditions, report, object.metadata.generation, lasting);
+    set_conditions(&mut next.conditions, report, &message, object.metadata.generation, lasting);
     let before = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     keep_transition_times(&mut next.conditions, before, as_told.now);
     next
 }
 
-/// The report in the words of before, where they differ in nothing but the correlation id, which is another one
-/// with each call: a status that does not change at rest is not written.
-fn said_before(report: &Report, conditions: &[Condition]) -> Report {
+/// What is said, in the words of before where they differ in nothing but the correlation id, which is another one with
+/// each call: a status that does not change at rest is not written.
+fn said_before(report: &Report, conditions: &[Condition]) -> String {
     let before = conditions::find(conditions, "Ready").filter(|c| c.reason == report.reason.as_str());
-    let same = before.filter(|c| without_correlation(&c.message) == without_correlation(&report.message));
-    Report { message: same.map_or_else(|| report.message.clone(), |c| c.message.clone()), ..report.clone() }
+    let same = before.filter(|c| without_correlation(&c.message).eq(without_correlation(&report.message)));
+    same.map_or(&report.message, |c| &c.message).clone()
 }
 
-/// A message without the ids of calls.
-fn without_correlation(message: &str) -> String {
+/// The parts of a message between the ids of calls.
+fn without_correlation(message: &str) -> impl Iterator<Item = &str> {
     let mut parts = message.split("(correlation id ");
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |said, part| said + part.split_once(')').map_or("", |(_, rest)| rest))
+    let first = parts.next();
+    first.into_iter().chain(parts.map(|part| part.split_once(')').map_or("", |(_, rest)| rest)))
 }
 
 /// A condition that flipped did so in this pass: `conditions::set` takes the system's time.
@@ -131,7 +131,8 @@ fn keep_transition_times(conditions: &mut [Condition], before: &[Condition], now
     }
 }
 
-fn set_conditions(all: &mut Vec<Condition>, report: &Report, generation: Option<i64>, lasting: bool) {
+/// The conditions as of this report, of which this is `said`.
+fn set_conditions(all: &mut Vec<Condition>, report: &Report, said: &str, generation: Option<i64>, lasting: bool) {
     let mut set = |kind: &str, truth: ConditionStatus, reason: &str, message: &str| {
         let desired = DesiredCondition::new(kind, truth, reason, message).observed_generation(generation);
         let _ = conditions::set(all, desired);
@@ -141,7 +142,7 @@ fn set_conditions(all: &mut Vec<Condition>, report: &Report, generation: Option<
         // Kept for as long as it may be, or never known.
         Ready::Unchanged => ConditionStatus::Unknown,
     };
-    set("Ready", ready, report.reason.as_str(), &report.message);
+    set("Ready", ready, report.reason.as_str(), said);
     for (kind, side, when_true) in [
         ("Provisioned", &report.provisioned, "Succeeded"),
         ("ConnectionApproved", &report.approved, Reason::Approved.as_str()),
@@ -174,8 +175,7 @@ fn set_conditions(all: &mut Vec<Condition>, report: &Report, generation: Option<
     };
     for (kind, holds) in [("Reconciling", reconciling), ("Stalled", stalled)] {
         if holds {
-            let desired =
-                DesiredCondition::new(kind, ConditionStatus::True, report.reason.as_str(), report.message.clone());
+            let desired = DesiredCondition::new(kind, ConditionStatus::True, report.reason.as_str(), said);
             let _ = conditions::set(all, desired.observed_generation(generation));
         } else {
             conditions::remove(all, kind);

@@ -42,6 +42,6 @@ impl Events {
     /// # Errors
     /// When the API server does not take it.
     pub async fn publish(&self, event: &Event, regarding: &ObjectReference) -> kube::Result<()> {
-        self.recorder().publish(event, regarding).await
+        Box::pin(self.recorder().publish(event, regarding)).await
     }
 }

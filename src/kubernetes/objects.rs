@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -62,9 +63,10 @@ fn names_a_kind(status: &kube::core::Status) -> bool {
     status.details.as_ref().is_some_and(|details| !details.kind.is_empty())
 }
 
-/// The call's answer, which has to be there by the deadline.
-pub(crate) async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, KubeFailure> {
-    match tokio::time::timeout(DEADLINE, call).await {
+/// The call's answer, which has to be there by the deadline. The call is boxed: it would be the most of every pass, which is
+/// allocated and moved whole.
+pub(crate) async fn within<T>(call: impl Future<Output = kube::Result<T>> + Send) -> Result<T, KubeFailure> {
+    match tokio::time::timeout(DEADLINE, call.boxed()).await {
         Ok(result) => result.map_err(KubeFailure::from),
         Err(_) => Err(KubeFailure::Other(format!("the API server did not answer within {} s", DEADLINE.as_secs()))),
     }

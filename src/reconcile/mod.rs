@@ -16,10 +16,9 @@ mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryFutureExt as _;
+use futures::{FutureExt as _, TryFutureExt as _};
 use jiff::Timestamp;
 use signalr_private_link_core::desired::Desired;
-use signalr_private_link_core::observed::Observed;
 use signalr_private_link_core::policy::Policy;
 use signalr_private_link_core::report::Ready;
 use signalr_private_link_core::{Action, Again, Limits, Next, Plan, Reason, Report, conclude, plan};
@@ -232,12 +231,12 @@ impl Subject<'_> {
 impl Pass<'_> {
     async fn run(&self) -> Result<End, Failed> {
         let Self { subject, context, desired, .. } = *self;
-        let (plan, observed) = self.plan_with_reads().await;
+        let (plan, heard_ago) = self.plan_with_reads().await;
         let acts = subject.memory.lock().record_effect(plan.action.as_ref().map(Action::kind));
         let outcome = if plan.action.is_some() { PassOutcome::Acted } else { PassOutcome::Idle };
         let plan = self.carry_out(plan).await;
         let (changed, told) = match &plan.report {
-            Some(said) => self.tell(said, observed.memory.heard_ago).await?,
+            Some(said) => self.tell(said, heard_ago).await?,
             None => (false, None),
         };
         let look = if told == Some(Reason::WaitingForSignalR) {
@@ -250,8 +249,8 @@ impl Pass<'_> {
         Ok(End { outcome, look, told })
     }
 
-    /// Observes until the plan has all it needs.
-    async fn plan_with_reads(&self) -> (Plan, Observed) {
+    /// Observes until the plan has all it needs; with the plan, how long ago SignalR's last word is.
+    async fn plan_with_reads(&self) -> (Plan, Duration) {
         let mut observed = self.begin();
         let plan = loop {
             match spans::plan(|| plan(self.desired, &observed, (self.context.clock)())) {
@@ -260,7 +259,7 @@ impl Pass<'_> {
             }
         };
         self.settle_lane(&observed);
-        (plan, observed)
+        (plan, observed.memory.heard_ago)
     }
 
     /// Carries out the plan's effect, if it has one; what is said and done about its outcome.
@@ -272,15 +271,15 @@ impl Pass<'_> {
         };
         let label = action.label();
         context.metrics.links.act(label);
-        let outcome = telemetry::action(key, &subject.object.metadata, label, self.execute(&action)).await;
+        let outcome = telemetry::action(key, &subject.object.metadata, label, self.execute(&action).boxed()).await;
         subject.audit(&action, &outcome).await;
         let plan = conclude(desired, &context.limits, plan, &outcome);
         subject.alarm(plan.alarm.as_deref()).await;
         plan
     }
 
-    /// Says what the pass found. `heard_ago` is how long ago SignalR's last word is. Returns whether status was
-    /// written, and the reason that it now has.
+    /// Says what the pass found, after SignalR's last word was `heard_ago`. Returns whether status was written, and the
+    /// reason that it now has.
     async fn tell(&self, report: &Report, heard_ago: Duration) -> Result<(bool, Option<Reason>), Failed> {
         let Self { subject, context, desired, .. } = *self;
         subject.audit_found(report).await;

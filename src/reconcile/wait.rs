@@ -57,7 +57,7 @@ impl Look {
             let Some(report) = report else { return Self::Growing { range: AFTER_CHANGE, least, signalr: None } };
             let range = scaled(report.range(desired.map_or(IN_PHASE, |desired| desired.sync_period)), pace);
             let long = report.reason == Reason::Approved || range.to >= IN_PHASE.mul_f64(pace);
-            let signalr = desired.filter(|_| long).map(|desired| desired.link.signalr().key().to_owned());
+            let signalr = desired.filter(|_| long).map(|desired| desired.link.signalr_key().to_owned());
             Self::Growing { range, least, signalr }
         };
         match again {

@@ -43,16 +43,17 @@ impl Pass {
     }
 
     /// Makes the pass; a panic ends this pass only, and nothing comes of it.
-    pub async fn make<T>(&self, object: &impl Display, work: impl Future<Output = T>) -> Option<T> {
+    pub fn make<T>(&self, object: &impl Display, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
         let unbroken = AssertUnwindSafe(NUMBER.scope(self.number, work)).catch_unwind();
-        let made = unbroken.instrument(self.span.clone()).await.ok();
-        if made.is_none() {
-            tracing::error!(
-                object = %object, pass = self.number,
-                "a pass panicked; this is a bug of the operator, and the object is looked at again"
-            );
-        }
-        made
+        unbroken.instrument(self.span.clone()).map(move |made| {
+            if made.is_err() {
+                tracing::error!(
+                    object = %object, pass = self.number,
+                    "a pass panicked; this is a bug of the operator, and the object is looked at again"
+                );
+            }
+            made.ok()
+        })
     }
 
     /// How it ended, and the reason that it told.
