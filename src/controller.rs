@@ -83,33 +83,36 @@ async fn work(
     shutdown: impl Future<Output = ()>,
 ) {
     let (mut changes, mut shutdown) = (std::pin::pin!(changes), std::pin::pin!(shutdown));
-    let (mut queue, mut passes) = (Queue::new(CONCURRENCY, context.metrics.links.queue_depth()), JoinSet::new());
-    let pass = |key: ObjectKey, written| {
-        let context = context.clone();
-        async move {
-            let sequel = reconcile::pass(&context, &key, written).await;
-            (key, sequel)
-        }
-    };
+    let queue = Arc::new(Queue::new(CONCURRENCY, context.metrics.links.queue_depth()));
+    let mut workers: JoinSet<()> = (0..CONCURRENCY).map(|_| make_passes(context.clone(), queue.clone())).collect();
     loop {
-        while let Some(key) = queue.begin() {
-            passes.spawn(pass(key, None));
-        }
         tokio::select! {
             biased;
             () = &mut shutdown => break,
-            // A pass catches its own panics.
-            Some(Ok((key, sequel))) = passes.join_next() => match sequel {
-                Sequel::Step(written) => drop(passes.spawn(pass(key, Some(written)))),
-                Sequel::Look(wait) => queue.end(key, wait),
-            },
             Some(key) = woken.recv() => queue.add(key),
             Some(key) = changes.next() => queue.add(key),
-            () = queue.wait() => {}
+            never = queue.keep_time() => match never {},
         }
     }
+    queue.close();
     // What is left then ends like that of a process that is killed: the next one reads where it stands (R1).
-    let _ = tokio::time::timeout(LONGEST_DRAIN, async { while passes.join_next().await.is_some() {} }).await;
+    let _ = tokio::time::timeout(LONGEST_DRAIN, async { while workers.join_next().await.is_some() {} }).await;
+}
+
+/// Makes passes, one after the other, until the queue is closed.
+async fn make_passes(context: Arc<Context>, queue: Arc<Queue>) {
+    while let Some(key) = queue.begin().await {
+        let mut written = None;
+        // A pass catches its own panics.
+        let wait = loop {
+            match reconcile::pass(&context, &key, written).await {
+                Sequel::Step(left) if !queue.is_closed() => written = Some(left),
+                Sequel::Step(_) => break None,
+                Sequel::Look(wait) => break wait,
+            }
+        };
+        queue.end(key, wait);
+    }
 }
 
 /// The objects that are to be looked at, as one watch for all namespaces shows them, or one for each.

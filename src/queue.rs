@@ -7,13 +7,17 @@
 //! their number.)
 
 use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Notify;
 use tokio_util::time::DelayQueue;
 use tokio_util::time::delay_queue::Key;
 
+use crate::locked::Locked;
 use crate::reconcile::ObjectKey;
 
 /// A longer wait counts as this: the timer takes none of some years.
@@ -38,8 +42,8 @@ struct Namespace {
     running: usize,
 }
 
-/// The queue.
-pub struct Queue {
+/// When each object is looked at, and which is next.
+struct Schedule {
     places: usize,
     running: usize,
     states: HashMap<ObjectKey, State>,
@@ -53,9 +57,8 @@ pub struct Queue {
     depth: Gauge,
 }
 
-impl Queue {
-    /// An empty queue with so many places for passes, which tells `depth` how many objects wait for one.
-    pub fn new(places: usize, depth: Gauge) -> Self {
+impl Schedule {
+    fn new(places: usize, depth: Gauge) -> Self {
         Self {
             depth,
             places,
@@ -69,7 +72,7 @@ impl Queue {
     }
 
     /// Somebody asks for a look at once.
-    pub fn add(&mut self, key: ObjectKey) {
+    fn add(&mut self, key: ObjectKey) {
         match self.states.get_mut(&key) {
             Some(State::Due) => {}
             Some(State::Runs { again }) => *again = true,
@@ -82,7 +85,7 @@ impl Queue {
     }
 
     /// A pass ended; the object is looked at again after `wait`, if at all.
-    pub fn end(&mut self, key: ObjectKey, wait: Option<Duration>) {
+    fn end(&mut self, key: ObjectKey, wait: Option<Duration>) {
         self.running = self.running.saturating_sub(1);
         if let Some(namespace) = self.namespaces.get_mut(&key.namespace) {
             namespace.running = namespace.running.saturating_sub(1);
@@ -112,8 +115,8 @@ impl Queue {
         self.states.insert(key, State::Due);
     }
 
-    /// Begins the next pass, if there is a place for one.
-    pub fn begin(&mut self) -> Option<ObjectKey> {
+    /// The object whose pass begins next, if there is a place for one.
+    fn begin(&mut self) -> Option<ObjectKey> {
         let most = (self.places / 2).max(1);
         for _ in 0..self.turns.len() {
             if self.running >= self.places {
@@ -143,14 +146,81 @@ impl Queue {
         None
     }
 
-    /// Waits until a timer ends; for ever when there is none.
-    pub async fn wait(&mut self) {
-        let expired = std::future::poll_fn(|context: &mut Context<'_>| match self.timers.poll_expired(context) {
-            Poll::Ready(Some(expired)) => Poll::Ready(expired.into_inner()),
+    /// Makes the next object due whose time has come.
+    fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self.timers.poll_expired(context) {
+            Poll::Ready(Some(expired)) => {
+                self.become_due(expired.into_inner());
+                Poll::Ready(())
+            }
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
-        });
-        let key = expired.await;
-        self.become_due(key);
+        }
+    }
+}
+
+/// The queue, shared by those who make passes.
+pub struct Queue {
+    schedule: Locked<Schedule>,
+    is_closed: AtomicBool,
+    /// Told of each object that has become due. Whoever ends a pass looks for the next one without being told.
+    due: Notify,
+}
+
+impl Queue {
+    /// An empty queue with so many places for passes, which tells `depth` how many objects wait for one.
+    pub fn new(places: usize, depth: Gauge) -> Self {
+        Self {
+            schedule: Locked::new(Schedule::new(places, depth)),
+            is_closed: AtomicBool::new(false),
+            due: Notify::new(),
+        }
+    }
+
+    /// Somebody asks for a look at once.
+    pub fn add(&self, key: ObjectKey) {
+        self.schedule.lock().add(key);
+        self.due.notify_last();
+    }
+
+    /// Waits for the object that is looked at next; there is none once the queue is closed.
+    pub async fn begin(&self) -> Option<ObjectKey> {
+        loop {
+            let due = self.due.notified();
+            if self.is_closed() {
+                return None;
+            }
+            if let Some(key) = self.schedule.lock().begin() {
+                return Some(key);
+            }
+            due.await;
+        }
+    }
+
+    /// A pass ended; the object is looked at again after `wait`, if at all.
+    pub fn end(&self, key: ObjectKey, wait: Option<Duration>) {
+        self.schedule.lock().end(key, wait);
+    }
+
+    /// Lets each object become due when its time has come, for as long as somebody waits here.
+    pub async fn keep_time(&self) -> Infallible {
+        std::future::poll_fn(|context: &mut Context<'_>| {
+            while self.schedule.lock().poll_timer(context).is_ready() {
+                self.due.notify_last();
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// No pass begins from now on.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.due.notify_waiters();
+    }
+
+    /// Whether the queue is closed.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 }
 
@@ -164,13 +234,18 @@ mod tests {
         ObjectKey { namespace: namespace.into(), name: name.into() }
     }
 
-    fn begin(queue: &mut Queue) -> Vec<String> {
+    fn begin(queue: &mut Schedule) -> Vec<String> {
         std::iter::from_fn(|| queue.begin()).map(|key| key.to_string()).collect()
+    }
+
+    /// The next time that comes.
+    async fn time(queue: &mut Schedule) {
+        std::future::poll_fn(|context| queue.poll_timer(context)).await;
     }
 
     #[tokio::test]
     async fn a_flood_in_one_namespace_leaves_room_for_others() {
-        let mut queue = Queue::new(4, Gauge::default());
+        let mut queue = Schedule::new(4, Gauge::default());
         for name in ["1", "2", "3", "4"] {
             queue.add(key("flood", name));
         }
@@ -196,7 +271,7 @@ mod tests {
     /// What is due together is looked at together, a few at a time.
     #[tokio::test]
     async fn a_turn_is_a_few_objects_long_where_there_are_many_places() {
-        let mut queue = Queue::new(3 * TURNS, Gauge::default());
+        let mut queue = Schedule::new(3 * TURNS, Gauge::default());
         for name in ["1", "2", "3", "4"] {
             queue.add(key("a", name));
             queue.add(key("b", name));
@@ -206,7 +281,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_pass_over_an_object_at_a_time_and_none_is_lost() {
-        let mut queue = Queue::new(4, Gauge::default());
+        let mut queue = Schedule::new(4, Gauge::default());
         for _ in 0..3 {
             queue.add(key("a", "1"));
         }
@@ -216,9 +291,9 @@ mod tests {
         queue.end(key("a", "1"), Some(Duration::from_secs(600)));
         assert_eq!(begin(&mut queue), ["a/1"], "somebody asked while it ran");
         queue.end(key("a", "1"), Some(Duration::from_secs(10)));
-        assert!(begin(&mut queue).is_empty() && queue.wait().now_or_never().is_none());
+        assert!(begin(&mut queue).is_empty() && time(&mut queue).now_or_never().is_none());
         tokio::time::sleep(Duration::from_secs(11)).await;
-        queue.wait().await;
+        time(&mut queue).await;
         assert_eq!(begin(&mut queue), ["a/1"]);
         // A look at once takes the place of a later one.
         queue.end(key("a", "1"), Some(Duration::MAX));
@@ -227,5 +302,34 @@ mod tests {
         queue.end(key("a", "1"), Some(Duration::ZERO));
         assert_eq!(begin(&mut queue), ["a/1"]);
         assert!(queue.timers.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_is_told_of_what_is_due_and_of_the_end() {
+        let queue = Queue::new(2, Gauge::default());
+        let worker = async {
+            let mut begun = Vec::new();
+            while let Some(key) = queue.begin().await {
+                begun.push(key.to_string());
+                // The last one is looked at again, and nobody comes to it.
+                queue.end(key, (begun.len() < 4).then_some(Duration::from_secs(60)));
+            }
+            begun
+        };
+        let others = async {
+            queue.add(key("a", "1"));
+            queue.add(key("b", "1"));
+            tokio::time::sleep(Duration::from_secs(90)).await;
+            queue.close();
+        };
+        let (mut begun, ()) = tokio::select! {
+            both = futures::future::join(worker, others) => both,
+            never = queue.keep_time() => match never {},
+        };
+        // What becomes due at the same time comes in any order.
+        let mut again = begun.split_off(2);
+        again.sort();
+        assert_eq!((begun.join(" "), again.join(" ")), ("a/1 b/1".into(), "a/1 b/1".into()));
+        assert!(queue.is_closed() && queue.begin().await.is_none());
     }
 }
