@@ -106,13 +106,20 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// All links of a SignalR, for all who ask within a `moment`, and until one more call may be made.
+    /// All links of a SignalR, for all who ask within a `moment`, and until one more call may be made. Where several ask
+    /// together, `note` of the first one sees the answer.
     ///
     /// # Errors
     /// As [`ArmClient::list_links`].
-    pub async fn links(&self, arm: &ArmClient, signalr: &SignalRId, moment: Duration) -> Answer<Links> {
+    pub async fn links(
+        &self,
+        arm: &ArmClient,
+        signalr: &SignalRId,
+        moment: Duration,
+        note: impl FnOnce(&SignalRId, &Links) + Send + 'static,
+    ) -> Answer<Links> {
         let (client, id) = (arm.clone(), signalr.clone());
-        let request = move || async move { client.list_links(&id).await };
+        let request = move || async move { client.list_links(&id).await.inspect(|links| note(&id, links)) };
         self.links.read(signalr.key(), gather(arm, moment, signalr.subscription()), request).await
     }
 

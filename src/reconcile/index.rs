@@ -59,7 +59,7 @@ impl Claim {
         Some(Self {
             created: desired.object.created,
             link: desired.link.key().into(),
-            signalr: desired.link.signalr().key().into(),
+            signalr: desired.link.signalr_key().into(),
             vault: desired.vault.key().into(),
             manages: !desired.deleting && desired.management == ManagementPolicy::Manage,
             is_automatic: !desired.deleting && desired.mode == ApprovalMode::Automatic,
@@ -87,8 +87,9 @@ struct Shown {
     changed: Arc<Notify>,
 }
 
-/// The objects that the watches have shown.
-pub struct Index(Locked<Shown>);
+/// The objects that the watches have shown. All clones show the same.
+#[derive(Clone)]
+pub struct Index(Arc<Locked<Shown>>);
 
 fn key(object: &Watched) -> ObjectKey {
     ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
@@ -104,7 +105,7 @@ impl Index {
     /// Nothing yet, of so many watches.
     #[must_use]
     pub fn new(watches: usize) -> Self {
-        Self(Locked::new(Shown { watches: vec![Watch::default(); watches], ..Shown::default() }))
+        Self(Arc::new(Locked::new(Shown { watches: vec![Watch::default(); watches], ..Shown::default() })))
     }
 
     /// Takes an event of a watch; what follows from it.

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use signalr_private_link_core::ArmError;
-use signalr_private_link_core::azure::Operation;
+use signalr_private_link_core::azure::{Links, Operation};
 use signalr_private_link_core::marker::Marker;
 use signalr_private_link_core::memory::{Learned, Moment};
 use signalr_private_link_core::observed::{Memory, Observed, Permissions, Read, Reading};
-
+use signalr_private_link_core::resource_id::SignalRId;
 use tokio::time::sleep;
 
-use super::Pass;
+use super::{Context, Pass};
 
 /// How long a shared read waits for others that want the same answer.
 const GATHER: Duration = Duration::from_millis(20);
@@ -19,6 +19,19 @@ const GATHER: Duration = Duration::from_millis(20);
 const GATHER_PERMISSIONS: Duration = Duration::from_millis(100);
 /// The same for objects that are looked at together, after a start or at rest: nobody waits.
 const GATHER_IN_PHASE: Duration = Duration::from_millis(150);
+
+impl Context {
+    /// Counts the links of a SignalR whose finalizer was removed by hand, or which another cluster made: they are never
+    /// touched.
+    fn count_orphans(&self) -> impl FnOnce(&SignalRId, &Links) + Send + use<> {
+        let (index, metrics) = (self.sees_all.then(|| self.index.clone()), self.metrics.clone());
+        move |signalr, links| {
+            let Some(index) = index else { return };
+            let owners = links.links.iter().filter_map(|link| Marker::parse(&link.message)).map(|marker| marker.uid);
+            metrics.links.orphans(signalr.key(), index.count_unknown(&owners.collect()));
+        }
+    }
+}
 
 impl Pass<'_> {
     /// What is known before anything was read.
@@ -35,7 +48,7 @@ impl Pass<'_> {
         Observed {
             operation_held,
             memory,
-            signalr_busy: context.lanes.busy(desired.link.signalr().key(), key),
+            signalr_busy: context.lanes.busy(desired.link.signalr_key(), key),
             late_write: context.memories.late_write(&desired.link, is_inherited, &context.limits),
             rivals,
             ..Observed::default()
@@ -58,7 +71,8 @@ impl Pass<'_> {
         match read {
             Read::Operation => observed.operation = self.operation().await,
             Read::Links => {
-                observed.links = context.reads.links(arm, &desired.link.signalr(), self.moment()).await.into();
+                let (signalr, note) = (desired.link.signalr(), context.count_orphans());
+                observed.links = context.reads.links(arm, &signalr, self.moment(), note).await.into();
                 self.note_links(observed);
                 self.learn(|learned, now| learned.learn_links(desired, &observed.links, now));
             }
@@ -81,14 +95,8 @@ impl Pass<'_> {
 
     /// What the shell itself keeps of a complete list.
     fn note_links(&self, observed: &Observed) {
-        let Self { subject, context, desired, .. } = *self;
+        let Self { subject, desired, .. } = *self;
         let Reading::Known(links) = &observed.links else { return };
-        if context.sees_all {
-            // Whose finalizer was removed by hand, or which another cluster made: counted, and never touched.
-            let owners = links.links.iter().filter_map(|link| Marker::parse(&link.message)).map(|marker| marker.uid);
-            let orphans = context.index.count_unknown(&owners.collect());
-            context.metrics.links.orphans(desired.link.signalr().key(), orphans);
-        }
         let mut memory = subject.memory.lock();
         // Without the link the next approval is another one.
         memory.is_audited &= links.named(&desired.link).is_some();
