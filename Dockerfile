@@ -30,8 +30,6 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
 
 FROM scratch
 COPY --from=build /image/ /
-# One arena for all threads: 40 % less memory with ten thousand links (docs/benchmarks.md, The allocator).
-ENV MALLOC_ARENA_MAX=1
 # A number: with runAsNonRoot the kubelet cannot tell that a name is not root.
 USER 65532:65532
 ENTRYPOINT ["/signalr-private-link-operator"]

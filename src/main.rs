@@ -8,6 +8,10 @@ use signalr_private_link_operator::config::{Cli, Command, DoctorArgs, OutputForm
 use signalr_private_link_operator::telemetry::{self, Traces};
 use signalr_private_link_operator::{api, doctor, operator};
 
+/// Chosen by measurement (docs/benchmarks.md, The allocator).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The exit code for settings that cannot be used, clap's own included.
 const USAGE: u8 = 2;
 

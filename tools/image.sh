@@ -17,6 +17,8 @@ die() { printf '%s\n' "image: error: $*" >&2; exit 1; }
 name=signalr-private-link-operator
 REVISION=${REVISION:-$(git describe --always --exclude '*' --abbrev=40 --dirty 2>/dev/null || echo unknown)}
 export REVISION
+# The allocator's C code holds the date on which it was built, unless it is told another one.
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-0}
 target=${2:-$(rustc -vV | sed -n 's/^host: //p')}
 [[ $target == *-linux-* ]] || die "$target is no target of Linux; the image is for Linux only"
 roots=""
@@ -40,6 +42,6 @@ install -m 0644 LICENSE "$root/LICENSE"
 printf 'nonroot:x:65532:65532::/:/sbin/nologin\n' >"$root/etc/passwd"
 printf 'nonroot:x:65532:\n' >"$root/etc/group"
 # Two builds of one commit can be compared.
-find "$root" -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH:-0}" {} +
+find "$root" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 size=$(tar --sort=name --owner=0 --group=0 --numeric-owner -C "$root" -cf - . | gzip -9n | wc -c)
 say "$root: $(stat -c %s "$root/$name") bytes of binary for $target; the whole is $size bytes compressed"

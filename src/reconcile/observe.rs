@@ -21,8 +21,8 @@ const GATHER_PERMISSIONS: Duration = Duration::from_millis(100);
 const GATHER_IN_PHASE: Duration = Duration::from_millis(150);
 
 impl Context {
-    /// Counts the links of a SignalR whose finalizer was removed by hand, or which another cluster made: they are never
-    /// touched.
+    /// Counts the links of a SignalR whose object does not exist: its finalizer was removed by hand, or another cluster made
+    /// the link. They are never touched.
     fn count_orphans(&self) -> impl FnOnce(&SignalRId, &Links) + Send + use<> {
         let (index, metrics) = (self.sees_all.then(|| self.index.clone()), self.metrics.clone());
         move |signalr, links| {

@@ -26,6 +26,4 @@ fn the_user_of_the_image_is_a_number() {
     let text = std::fs::read_to_string(testkit::tools::root().join("Dockerfile")).unwrap();
     let user = text.lines().filter_map(|line| line.strip_prefix("USER ")).next_back().unwrap();
     assert!(user.split(':').all(|part| part.parse::<u32>().is_ok_and(|id| id > 0)), "{user}");
-    // The memory that docs/benchmarks.md tells is with it.
-    assert!(text.lines().any(|line| line == "ENV MALLOC_ARENA_MAX=1"));
 }

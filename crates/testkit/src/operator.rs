@@ -93,8 +93,6 @@ impl<'a> Settings<'a> {
                 command.env(name, value);
             }
         }
-        // As the image has it.
-        command.env("MALLOC_ARENA_MAX", "1");
         command.env("KUBECONFIG", &self.kubeconfig).envs(self.environment.iter().cloned()).stdin(Stdio::null());
         command
     }

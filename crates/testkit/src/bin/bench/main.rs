@@ -5,12 +5,14 @@ mod board;
 mod crowded;
 mod few;
 mod fleet;
+mod looks;
 mod place;
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use testkit::operator::binary;
 
@@ -34,9 +36,9 @@ struct Arguments {
     /// Subscriptions over which the SignalRs and vaults of the fleets are spread: ARM's limits are those of each.
     #[arg(long, env = "SUBSCRIPTIONS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     subscriptions: u16,
-    /// The operator's binary; else the one that was built beside this.
-    #[arg(long, env = "OPERATOR")]
-    operator: Option<PathBuf>,
+    /// The operator's binary; else the one that was built beside this. `looks` compares several.
+    #[arg(long, env = "OPERATOR", value_delimiter = ',')]
+    operator: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,6 +49,8 @@ enum Table {
     Contention,
     /// A thousand links, and the large fleet beside it.
     Fleet,
+    /// A thousand links at rest.
+    Looks,
     /// A large fleet that waits for people.
     Pending,
     /// A tenant whose links can come to nothing, beside one whose do.
@@ -68,31 +72,35 @@ fn progress(words: &str) {
 }
 
 async fn measure(arguments: Arguments) -> anyhow::Result<()> {
-    let binary = arguments.operator.map_or_else(binary, Ok)?;
+    let binaries = if arguments.operator.is_empty() { vec![binary()?] } else { arguments.operator };
+    let binary = binaries.first().context("no operator is named")?;
     let wanted = |table| arguments.chosen.is_empty() || arguments.chosen.contains(&table);
+    let small = Size { links: 1_000, parents: 100, namespaces: 10 };
     let large = Size { links: arguments.links, parents: arguments.parents, namespaces: arguments.namespaces };
     if wanted(Table::One) {
-        few::one_link(&binary).await?;
+        few::one_link(binary).await?;
     }
     if wanted(Table::Contention) {
-        few::contention(&binary).await?;
+        few::contention(binary).await?;
     }
     if wanted(Table::Fleet) {
-        let small = Size { links: 1_000, parents: 100, namespaces: 10 };
         let sizes = if large.links > small.links { vec![small, large] } else { vec![large] };
-        fleet::sizes(&binary, &sizes, arguments.subscriptions.into()).await?;
+        fleet::sizes(binary, &sizes, arguments.subscriptions.into()).await?;
+    }
+    if wanted(Table::Looks) {
+        looks::looks(&binaries, small).await?;
     }
     if wanted(Table::Pending) {
-        fleet::pending(&binary, large).await?;
+        fleet::pending(binary, large).await?;
     }
     if wanted(Table::Flood) {
-        fleet::flood(&binary, large.links).await?;
+        fleet::flood(binary, large.links).await?;
     }
     if wanted(Table::Vault) {
-        crowded::vault(&binary).await?;
+        crowded::vault(binary).await?;
     }
     if wanted(Table::Rivals) {
-        crowded::rivals(&binary).await?;
+        crowded::rivals(binary).await?;
     }
     Ok(())
 }

@@ -21,11 +21,22 @@ use super::progress;
 /// How many objects are created at the same time.
 const CREATORS: usize = 16;
 
+/// An operator that runs.
+pub struct Running {
+    pub process: Operator,
+    metrics: String,
+}
+
+impl Running {
+    pub async fn scrape(&self) -> anyhow::Result<Scrape> {
+        Scrape::read(&self.metrics).await
+    }
+}
+
 pub struct Place {
     pub scene: Scene,
     binary: PathBuf,
-    operator: Option<Operator>,
-    metrics: String,
+    operator: Option<Running>,
     board: Board,
     /// Over how many subscriptions the SignalRs and vaults are spread.
     pub subscriptions: usize,
@@ -59,36 +70,47 @@ impl Place {
             scene.namespace(&namespace(number))?;
         }
         let board = Board::start(links(scene.cluster.client().await?, None));
-        Ok(Self { scene, binary: binary.to_owned(), operator: None, metrics: String::new(), board, subscriptions: 1 })
+        Ok(Self { scene, binary: binary.to_owned(), operator: None, board, subscriptions: 1 })
     }
 
     pub async fn start_operator(&mut self, pace: &str) -> anyhow::Result<()> {
-        self.metrics = format!("127.0.0.1:{}", free_port()?);
-        let mut settings = Settings::new(&self.binary, &self.scene.cluster, &self.scene.azure, pace);
+        self.operator = Some(self.launch(&self.binary, pace).await?);
+        Ok(())
+    }
+
+    /// Starts an operator, and waits until it serves metrics.
+    pub async fn launch(&self, binary: &Path, pace: &str) -> anyhow::Result<Running> {
+        let metrics = format!("127.0.0.1:{}", free_port()?);
+        let mut settings = Settings::new(binary, &self.scene.cluster, &self.scene.azure, pace);
         settings.flags =
-            ["--pace", pace, "--metrics-address", &self.metrics, "--health-address", "0", "--log-level", "warn"]
+            ["--pace", pace, "--metrics-address", &metrics, "--health-address", "0", "--log-level", "warn"]
                 .map(str::to_owned)
                 .to_vec();
-        self.operator = Some(Operator::start(&settings)?);
+        let running = Running { process: Operator::start(&settings)?, metrics };
         eventually("the metrics", Duration::from_secs(20), || async {
-            Ok(self.scrape().await.map(drop).map_err(|e| e.to_string()))
+            Ok(running.scrape().await.map(drop).map_err(|e| e.to_string()))
         })
-        .await
+        .await?;
+        Ok(running)
     }
 
     /// Ends the operator as Kubernetes does; how long that took.
     pub fn stop_operator(&mut self) -> anyhow::Result<Duration> {
         let begun = Instant::now();
-        self.operator.take().context("no operator runs")?.terminate()?;
+        self.operator.take().context("no operator runs")?.process.terminate()?;
         Ok(begun.elapsed())
     }
 
     pub fn operator(&self) -> anyhow::Result<&Operator> {
-        self.operator.as_ref().context("no operator runs")
+        self.running().map(|running| &running.process)
     }
 
     pub async fn scrape(&self) -> anyhow::Result<Scrape> {
-        Scrape::read(&self.metrics).await
+        self.running()?.scrape().await
+    }
+
+    fn running(&self) -> anyhow::Result<&Running> {
+        self.operator.as_ref().context("no operator runs")
     }
 
     /// A policy that permits everything in these namespaces.
