@@ -131,7 +131,7 @@ fn keep_transition_times(conditions: &mut [Condition], before: &[Condition], now
     }
 }
 
-/// The conditions as of this report, of which this is `said`.
+/// Sets the conditions as the report has them; `said` is its message, in the words of before where those still hold.
 fn set_conditions(all: &mut Vec<Condition>, report: &Report, said: &str, generation: Option<i64>, lasting: bool) {
     let mut set = |kind: &str, truth: ConditionStatus, reason: &str, message: &str| {
         let desired = DesiredCondition::new(kind, truth, reason, message).observed_generation(generation);

@@ -133,20 +133,20 @@ impl Pass<'_> {
     /// what is remembered of it.
     fn end_write(&self, kind: OperationKind, answer: Result<Option<String>, &Outcome>) {
         let Self { subject, context, key, desired, .. } = *self;
-        let (link, signalr) = (&desired.link, desired.link.signalr());
+        let (link, signalr) = (&desired.link, desired.link.signalr_key());
         let operation = match answer {
             Ok(operation) => operation,
             // 409 is "busy", whatever the parent's state says: nobody tries again at once.
             Err(Outcome::NotApplied(ArmError { failure: Failure::Busy(_), .. })) => {
-                return context.lanes.rest_after_refusal(signalr.key(), key);
+                return context.lanes.rest_after_refusal(signalr, key);
             }
             Err(Outcome::Unknown(_)) => return context.memories.note_unknown_outcome(link),
             Err(_) => return,
         };
-        context.lanes.occupy(signalr.key(), key);
+        context.lanes.occupy(signalr, key);
         {
             let mut memory = subject.memory.lock();
-            memory.lane = Some(signalr.key().into());
+            memory.lane = Some(signalr.into());
             memory.operation = operation.map(|url| FollowedOperation::new(kind, link.clone(), url));
         }
         self.learn(match kind {

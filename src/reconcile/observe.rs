@@ -157,16 +157,16 @@ impl Pass<'_> {
 
     /// Waits for the object's turn to write to the SignalR.
     pub(super) fn queue(&self) {
-        let signalr = self.desired.link.signalr();
-        self.subject.memory.lock().lane = Some(signalr.key().into());
-        self.context.lanes.queue(signalr.key(), self.key);
+        let signalr = self.desired.link.signalr_key();
+        self.subject.memory.lock().lane = Some(signalr.into());
+        self.context.lanes.queue(signalr, self.key);
     }
 
     /// Frees the SignalR's lane once the object's own operation is seen to have ended.
     pub(super) fn settle_lane(&self, observed: &Observed) {
         let Self { context, key, desired, .. } = *self;
-        let signalr = desired.link.signalr();
-        if !context.lanes.occupied_by(signalr.key(), key) {
+        let signalr = desired.link.signalr_key();
+        if !context.lanes.occupied_by(signalr, key) {
             return;
         }
         let ended = match (&observed.operation, &observed.links) {
@@ -176,7 +176,7 @@ impl Pass<'_> {
             _ => false,
         };
         if ended {
-            context.lanes.rest(signalr.key(), key);
+            context.lanes.rest(signalr, key);
         }
     }
 }

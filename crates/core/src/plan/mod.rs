@@ -187,7 +187,7 @@ fn is_operation_running(o: &Observed, kind: OperationKind) -> Needs<bool> {
 
 /// What is said while an operation of ours runs.
 fn in_progress(d: &Desired, kind: OperationKind) -> Report {
-    let (link, signalr) = (d.link.name(), d.link.signalr_name().to_owned());
+    let (link, signalr) = (d.link.name(), d.link.signalr_name());
     match kind {
         OperationKind::Put => {
             Report::new(Reason::Creating, &format!("Azure is creating the link {link} on {signalr}."))

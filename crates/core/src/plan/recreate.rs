@@ -14,7 +14,7 @@ use crate::report::Report;
 /// Whether another write to this SignalR is under way: Azure takes one at a time. One that has run for
 /// longer than any honest operation is not waited for: Azure itself says 409 if it means it.
 pub(super) fn busy(d: &Desired, o: &Observed, links: &Links) -> Option<Plan> {
-    let signalr = d.link.signalr_name().to_owned();
+    let signalr = d.link.signalr_name();
     let other = links.running_beside(&d.link).filter(|_| o.memory.others_running_for < o.memory.limits.operation);
     let message = match other {
         Some(other) => format!(

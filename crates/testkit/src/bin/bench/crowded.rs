@@ -33,12 +33,11 @@ pub async fn vault(binary: &Path) -> anyhow::Result<()> {
     let items = (0..WAITING).map(|link| (namespace(0), format!("link-{link}"), format!("{}", link % SIGNALRS)));
     place.create_each(items.collect(), &json!({"keyVault": {"resourceId": vault}})).await?;
     place.until(WAITING, "reason", "PendingApproval", LIMIT).await?;
-    let passes = async || anyhow::Ok(place.scrape().await?.sum("signalr_private_link_reconcile_total", ""));
     place.scene.azure.control("DELETE", "/requests", &Value::Null).await?;
-    let (used, before) = (place.operator()?.processor_time().unwrap_or_default(), passes().await?);
+    let (used, before) = place.running()?.used().await?;
     tokio::time::sleep(WATCHED).await;
-    let spent = place.operator()?.processor_time().unwrap_or_default().saturating_sub(used);
-    let looks = passes().await? - before;
+    let (used_then, after) = place.running()?.used().await?;
+    let (spent, looks) = (used_then.saturating_sub(used), after - before);
     let lists = count(&place.scene.azure.counts().await?, "GET connections");
     print(&format!(
         "\n## {WAITING} links that wait on one vault with {STRANGERS} more connections\n\n| what | value |\n|---|---|"

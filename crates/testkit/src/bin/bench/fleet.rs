@@ -14,7 +14,7 @@ pub const PACE: &str = "0.02";
 /// Nothing is ready after that.
 pub const LIMIT: Duration = Duration::from_secs(1_800);
 /// How long a fleet at rest is looked at.
-const REST: Duration = Duration::from_secs(60);
+pub const REST: Duration = Duration::from_secs(60);
 /// After a start the last passes end by then.
 const SETTLING: Duration = Duration::from_secs(20);
 

@@ -1,32 +1,21 @@
 //! What a look at a link at rest costs, for several builds of the operator. They run at the same time and look at the same
 //! links, so that a slow minute is one for all of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde_json::json;
 
 use super::fleet::{self, Size};
 use super::place::{Place, Running, timings};
 use super::{print, progress};
 
-/// A link is looked at every 30 s.
+/// A link is looked at every 30 s, twice in all.
 const PACE: &str = "0.05";
 /// After a start the links are looked at in their phases by then.
 const SETTLING: Duration = Duration::from_secs(25);
-/// Each link is looked at twice.
-const REST: Duration = Duration::from_secs(60);
-
-/// The processor time that an operator has used, and the passes that it has made.
-async fn used(running: &Running) -> anyhow::Result<(Duration, u64)> {
-    let passes = running.scrape().await?.sum("signalr_private_link_reconcile_total", "");
-    Ok((running.process.processor_time().unwrap_or_default(), passes))
-}
-
-/// Several builds, side by side.
-pub async fn looks(binaries: &[PathBuf], size: Size) -> anyhow::Result<()> {
-    let first = binaries.first().context("no operator is named")?;
+/// Several builds, side by side; the `first` one brings up what they look at.
+pub async fn looks(first: &Path, binaries: &[PathBuf], size: Size) -> anyhow::Result<()> {
     progress(&format!("{} links at rest, looked at by {} operator(s)", size.links, binaries.len()));
     let mut place = Place::start(first, timings(100, 0), size.namespaces).await?;
     place.permit_all(size.namespaces)?;
@@ -40,9 +29,9 @@ pub async fn looks(binaries: &[PathBuf], size: Size) -> anyhow::Result<()> {
         running.push(place.launch(binary, PACE).await?);
     }
     tokio::time::sleep(SETTLING).await;
-    let before = futures::future::try_join_all(running.iter().map(used)).await?;
-    tokio::time::sleep(REST).await;
-    let after = futures::future::try_join_all(running.iter().map(used)).await?;
+    let before = futures::future::try_join_all(running.iter().map(Running::used)).await?;
+    tokio::time::sleep(fleet::REST).await;
+    let after = futures::future::try_join_all(running.iter().map(Running::used)).await?;
     print(&format!("\n## {} links at rest\n\n| operator | looks | processor time for a look | memory |", size.links))?;
     print("|---|---|---|---|")?;
     for (((binary, running), before), after) in binaries.iter().zip(&running).zip(before).zip(after) {

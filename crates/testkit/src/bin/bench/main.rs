@@ -88,7 +88,7 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
         fleet::sizes(binary, &sizes, arguments.subscriptions.into()).await?;
     }
     if wanted(Table::Looks) {
-        looks::looks(&binaries, small).await?;
+        looks::looks(binary, &binaries, small).await?;
     }
     if wanted(Table::Pending) {
         fleet::pending(binary, large).await?;

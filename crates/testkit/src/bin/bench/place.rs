@@ -31,6 +31,12 @@ impl Running {
     pub async fn scrape(&self) -> anyhow::Result<Scrape> {
         Scrape::read(&self.metrics).await
     }
+
+    /// The processor time that it has used, and the passes that it has made.
+    pub async fn used(&self) -> anyhow::Result<(Duration, u64)> {
+        let passes = self.scrape().await?.sum("signalr_private_link_reconcile_total", "");
+        Ok((self.process.processor_time().unwrap_or_default(), passes))
+    }
 }
 
 pub struct Place {
@@ -109,7 +115,7 @@ impl Place {
         self.running()?.scrape().await
     }
 
-    fn running(&self) -> anyhow::Result<&Running> {
+    pub fn running(&self) -> anyhow::Result<&Running> {
         self.operator.as_ref().context("no operator runs")
     }
 
