@@ -7,10 +7,10 @@
 //! [throttling]: https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
 use super::gate::Bucket;
@@ -24,7 +24,7 @@ const RESERVE: f64 = 0.1;
 /// On whose behalf a call is made.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
-    /// The namespace: all of them have equal shares.
+    /// The namespace; none of them, where several wait together. All have equal shares.
     pub tenant: Arc<str>,
     /// It does not wait behind others: a write rests on it that is about to be made.
     pub is_urgent: bool,
@@ -49,7 +49,25 @@ impl Bucket {
     }
 }
 
-type Waiter = oneshot::Sender<()>;
+/// The turn to make one call. Several namespaces may wait for the same call, each in its own queue: the one that is served
+/// first gives the turn to all.
+#[derive(Debug, Default)]
+pub struct Turn(SetOnce<()>);
+
+impl Turn {
+    /// Gives the turn; whether nobody had given it before.
+    pub fn give(&self) -> bool {
+        self.0.set(()).is_ok()
+    }
+
+    /// Waits until it is given.
+    pub(super) async fn wait(&self) {
+        self.0.wait().await;
+    }
+}
+
+/// One that does not wait for its turn any more has dropped it.
+type Waiter = Weak<Turn>;
 
 /// What is left of one bucket, and who waits for more.
 struct Account {
@@ -75,6 +93,11 @@ impl Account {
         let gained = now.duration_since(self.at).as_secs_f64() * rate / pace;
         self.left = (self.left + gained).min(most);
         self.at = now;
+    }
+
+    fn is_as_new(&mut self, pace: f64) -> bool {
+        self.fill(pace);
+        !self.is_served && self.left >= self.bucket.limits().0
     }
 
     /// How much has to be there before a call is made.
@@ -106,8 +129,8 @@ impl Account {
                 let rate = self.bucket.limits().1 / pace;
                 return Some(Duration::from_secs_f64(missing.min(1.0) / rate).max(Duration::from_millis(1)));
             }
-            // One that does not wait any more takes nothing.
-            if self.next().is_some_and(|waiter| waiter.send(()).is_ok()) {
+            // One that has been served in another queue, or waits no more, takes nothing.
+            if self.next().and_then(|waiter| waiter.upgrade()).is_some_and(|turn| turn.give()) {
                 self.left -= 1.0;
             }
         }
@@ -142,21 +165,26 @@ impl Budget {
 
     /// Waits until one call more may be made.
     pub(super) async fn spend(&self, subscription: &str, bucket: Bucket, caller: &Caller) {
+        let turn = Arc::default();
+        self.queue(subscription, bucket, caller, &turn);
+        turn.wait().await;
+    }
+
+    /// Asks for the turn to make one call more, which others may have asked for already.
+    pub(super) fn queue(&self, subscription: &str, bucket: Bucket, caller: &Caller, turn: &Arc<Turn>) {
         let key = (subscription.to_ascii_lowercase(), bucket);
-        let turn = {
-            let mut accounts = self.accounts.lock();
-            let account = accounts.entry(key.clone()).or_insert_with(|| Account::new(bucket));
-            let (waiter, turn) = oneshot::channel();
-            account.queue(caller, waiter);
-            let wait = account.serve(self.pace);
-            if let (Some(wait), false) = (wait, account.is_served) {
-                account.is_served = true;
-                tokio::spawn(serve(self.accounts.clone(), key, self.pace, wait));
-            }
-            turn
-        };
-        // It is let go, or the runtime ends.
-        let _ = turn.await;
+        let mut accounts = self.accounts.lock();
+        if !accounts.contains_key(&key) {
+            // Anybody may name a subscription that nobody names again.
+            accounts.retain(|_, account| !account.is_as_new(self.pace));
+        }
+        let account = accounts.entry(key.clone()).or_insert_with(|| Account::new(bucket));
+        account.queue(caller, Arc::downgrade(turn));
+        let wait = account.serve(self.pace);
+        if let (Some(wait), false) = (wait, account.is_served) {
+            account.is_served = true;
+            tokio::spawn(serve(self.accounts.clone(), key, self.pace, wait));
+        }
     }
 
     /// ARM has told how many calls it will take yet.
@@ -226,6 +254,35 @@ mod tests {
         let begun = Instant::now();
         futures::future::select(Box::pin(spend(&budget, 10, &quiet)), flood).await;
         assert!(begun.elapsed() < Duration::from_millis(1_200), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_several_wait_for_goes_when_the_first_of_them_may() {
+        let budget = Budget::new(1.0);
+        let (flooding, quiet) = (caller("flood"), caller("quiet"));
+        let mut flood = Box::pin(spend(&budget, 1_000, &flooding));
+        assert!((&mut flood).now_or_never().is_none());
+        let turn = Arc::new(Turn::default());
+        budget.queue("s", Bucket::Reads, &flooding, &turn);
+        let begun = Instant::now();
+        assert!(tokio::time::timeout(Duration::from_secs(1), turn.wait()).await.is_err(), "at the end of the flood");
+        budget.queue("s", Bucket::Reads, &quiet, &turn);
+        turn.wait().await;
+        assert!(begun.elapsed() < Duration::from_millis(1_200), "{:?}", begun.elapsed());
+        // Its place in the other queue costs nothing.
+        flood.await;
+        assert!(begun.elapsed() < Duration::from_millis(41_200), "821 calls at 20 a second: {:?}", begun.elapsed());
+        assert!(!turn.give(), "it is given once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn subscriptions_that_nobody_asks_any_more_are_forgotten() {
+        let budget = Budget::new(1.0);
+        for number in 0..1_000 {
+            budget.spend(&number.to_string(), Bucket::Reads, &caller("a")).await;
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(budget.accounts.lock().len() <= 2);
     }
 
     #[tokio::test(start_paused = true)]

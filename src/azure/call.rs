@@ -21,17 +21,17 @@ pub(super) struct About {
     pub call: Option<CallKind>,
 }
 
-impl About {
-    /// What answers as a whole, or not at all: a service of Azure's in a subscription.
-    pub(super) fn service(&self) -> String {
-        let service = match self.call {
-            Some(CallKind::ListConnections | CallKind::GetConnection | CallKind::PutConnection) => "vault",
-            Some(_) => "signalr",
-            None => "arm",
-        };
-        format!("{service} {}", self.subscription.to_ascii_lowercase())
-    }
+/// What answers as a whole, or not at all: a service of Azure's in a subscription.
+pub(super) fn service(call: Option<CallKind>, subscription: &str) -> String {
+    let service = match call {
+        Some(CallKind::ListConnections | CallKind::GetConnection | CallKind::PutConnection) => "vault",
+        Some(_) => "signalr",
+        None => "arm",
+    };
+    format!("{service} {}", subscription.to_ascii_lowercase())
+}
 
+impl About {
     pub(super) fn error(&self, failure: Failure, code: String, message: String) -> ArmError {
         ArmError {
             failure,

@@ -13,8 +13,8 @@ use signalr_private_link_core::{ArmError, Failure, Outcome};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::budget::{Budget, Caller};
-use super::call::{About, Answer, Failed, Fate, WriteKind};
+use super::budget::{Budget, Caller, Turn};
+use super::call::{About, Answer, CallKind, Failed, Fate, WriteKind, service};
 use super::cloud::ApiVersions;
 use super::error::{code_and_message, correlation, date, remaining, retry_after};
 use super::gate::{Bucket, Gates, Scope};
@@ -93,6 +93,11 @@ impl ArmClient {
         Self { shared: self.shared.clone(), caller: Caller { tenant: namespace.into(), is_urgent: false } }
     }
 
+    /// The same, on behalf of all who have asked for something together.
+    pub(super) fn on_behalf_of_all(&self) -> Self {
+        self.on_behalf_of("")
+    }
+
     /// The same, for the last reads before a write: they do not wait behind others.
     #[must_use]
     pub fn without_waiting(&self) -> Self {
@@ -113,6 +118,17 @@ impl ArmClient {
     /// Waits until one more read may be made.
     pub async fn admit_read(&self, subscription: &str) {
         self.shared.budget.spend(subscription, Bucket::Reads, &self.caller).await;
+    }
+
+    /// Asks for the turn to make one more read, which others may have asked for already. What is not sent, because Azure does
+    /// not answer, waits for none.
+    pub(super) fn ask_to_read(&self, call: CallKind, subscription: &str, turn: &Arc<Turn>) {
+        let Shared { silences, budget, .. } = &*self.shared;
+        if silences.is_silent(&service(Some(call), subscription)) {
+            turn.give();
+        } else {
+            budget.queue(subscription, Bucket::Reads, &self.caller, turn);
+        }
     }
 
     /// The URL of a resource. The path is one that a resource id was rebuilt to.
@@ -235,7 +251,7 @@ impl ArmClient {
             return Err(Failed { fate: Fate::DecideAgain, ..not_sent(Failure::Transient(None), why.into()) });
         }
         // Last of all: whoever may go finds out for all others.
-        let service = about.service();
+        let service = service(about.call, &about.subscription);
         if let Some(left) = silences.rest(&service) {
             let why = "ARM has not answered the last calls; nothing was sent";
             return Err(not_sent(Failure::Transient(Some(left)), why.into()));
@@ -269,7 +285,7 @@ impl ArmClient {
                 answer.into_parts()
             }
             Err(Lost { sent, why }) => {
-                silences.lose(&service);
+                silences.lose(&service, begun);
                 let error = about.error(Failure::Transient(None), String::new(), why);
                 let fate = if sent && !reads { Fate::Unknown } else { Fate::NotApplied };
                 return Err(Failed { error, fate });

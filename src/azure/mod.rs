@@ -20,6 +20,7 @@ mod token;
 mod told;
 mod transport;
 
+pub use budget::Turn;
 pub use call::{Answer, CallKind, WriteKind};
 pub use client::{ArmClient, ArmSetup, DEADLINE};
 pub use cloud::{ApiVersions, Cloud, CloudSettings, CredentialKind, KEY_VAULT_API_VERSION, SIGNALR_API_VERSION};

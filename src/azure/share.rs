@@ -2,7 +2,6 @@
 //! request was sent, so no pass ever sees an answer older than its own question.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +12,19 @@ use signalr_private_link_core::azure::{Connections, Links};
 use signalr_private_link_core::resource_id::{SignalRId, VaultId};
 use tracing::{Instrument as _, Span};
 
+use super::budget::Turn;
+use super::call::CallKind;
 use super::client::ArmClient;
 use crate::locked::Locked;
 
 type Answer<T> = Result<Arc<T>, ArmError>;
-type Batch<T> = SharedFuture<BoxFuture<'static, Answer<T>>>;
 type ByKey<V> = Arc<Locked<HashMap<String, V>>>;
+
+/// A read that is not sent yet.
+struct Batch<T> {
+    answer: SharedFuture<BoxFuture<'static, Answer<T>>>,
+    turn: Arc<Turn>,
+}
 
 /// Coalesces reads of the same parent. Nothing is cached: a batch is forgotten when it is sent.
 pub struct Shared<T> {
@@ -33,52 +39,48 @@ impl<T> Default for Shared<T> {
 }
 
 impl<T: Send + Sync + 'static> Shared<T> {
-    /// The answer for `key`, from a request that is sent after this call. The first caller's `wait` goes before it: others
-    /// join until it has ended. At most one request per key is under way. It goes on if its first caller goes away.
+    /// The answer for `key`, from a request that is sent after this call: a `moment` after its first caller's at the
+    /// earliest, and once it has its turn. Others join until then, and each of them will `ask` for the turn. At most one
+    /// request per key is under way. It goes on if its first caller goes away.
     ///
     /// # Errors
     /// The failure of the one request, shared alike.
     pub async fn read<F>(
         &self,
         key: &str,
-        wait: impl Future<Output = ()> + Send + 'static,
+        moment: Duration,
+        ask: impl FnOnce(&Arc<Turn>),
         request: impl FnOnce() -> F + Send + 'static,
     ) -> Answer<T>
     where
         F: Future<Output = Result<T, ArmError>> + Send + 'static,
     {
-        let batch = {
+        let answer = {
             let mut gathering = self.gathering.lock();
-            match gathering.get(key) {
-                Some(batch) => batch.clone(),
-                None => {
-                    let batch = self.batch(key.to_owned(), wait, request);
-                    gathering.insert(key.to_owned(), batch.clone());
-                    batch
-                }
-            }
+            let batch = gathering.entry(key.to_owned());
+            let batch = batch.or_insert_with(|| self.batch(key.to_owned(), moment, request));
+            ask(&batch.turn);
+            batch.answer.clone()
         };
-        batch.await
+        answer.await
     }
 
-    fn batch<F>(
-        &self,
-        key: String,
-        wait: impl Future<Output = ()> + Send + 'static,
-        request: impl FnOnce() -> F + Send + 'static,
-    ) -> Batch<T>
+    fn batch<F>(&self, key: String, moment: Duration, request: impl FnOnce() -> F + Send + 'static) -> Batch<T>
     where
         F: Future<Output = Result<T, ArmError>> + Send + 'static,
     {
         // The map holds the batch, so the batch does not hold the map.
         let (gathering, running) = (Arc::downgrade(&self.gathering), self.running.clone());
+        let turn = Arc::new(Turn::default());
+        let given = turn.clone();
         // In a trace the call stands below the read of the first caller, whoever drives it.
         let span = Span::current();
-        async move {
-            wait.await;
-            let turn = running.lock().entry(key.clone()).or_default().clone();
+        let answer = async move {
+            tokio::time::sleep(moment).await;
+            given.wait().await;
+            let earlier = running.lock().entry(key.clone()).or_default().clone();
             let answer = {
-                let _one_at_a_time = turn.lock().await;
+                let _one_at_a_time = earlier.lock().await;
                 // From here on the answer would be older than the question.
                 if let Some(gathering) = gathering.upgrade() {
                     gathering.lock().remove(&key);
@@ -86,15 +88,13 @@ impl<T: Send + Sync + 'static> Shared<T> {
                 request().await.map(Arc::new)
             };
             let mut running = running.lock();
-            // This batch and the map hold it: nobody else waits for a turn.
-            if Arc::strong_count(&turn) <= 2 {
+            // This batch and the map hold it: no other one waits.
+            if Arc::strong_count(&earlier) <= 2 {
                 running.remove(&key);
             }
             answer
-        }
-        .instrument(span)
-        .boxed()
-        .shared()
+        };
+        Batch { answer: answer.instrument(span).boxed().shared(), turn }
     }
 }
 
@@ -106,8 +106,8 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// All links of a SignalR, for all who ask within a `moment`, and until one more call may be made. Where several ask
-    /// together, `note` of the first one sees the answer.
+    /// All links of a SignalR, for all who ask within a `moment`, and until one more call may be made on behalf of one of
+    /// them. Where several ask together, `note` of the first one sees the answer.
     ///
     /// # Errors
     /// As [`ArmClient::list_links`].
@@ -118,9 +118,10 @@ impl Reads {
         moment: Duration,
         note: impl FnOnce(&SignalRId, &Links) + Send + 'static,
     ) -> Answer<Links> {
-        let (client, id) = (arm.clone(), signalr.clone());
+        let (client, id) = (arm.on_behalf_of_all(), signalr.clone());
         let request = move || async move { client.list_links(&id).await.inspect(|links| note(&id, links)) };
-        self.links.read(signalr.key(), gather(arm, moment, signalr.subscription()), request).await
+        let ask = |turn: &Arc<Turn>| arm.ask_to_read(CallKind::ListLinks, signalr.subscription(), turn);
+        self.links.read(signalr.key(), moment, ask, request).await
     }
 
     /// All connections of a vault, likewise.
@@ -128,19 +129,10 @@ impl Reads {
     /// # Errors
     /// As [`ArmClient::list_connections`].
     pub async fn connections(&self, arm: &ArmClient, vault: &VaultId, moment: Duration) -> Answer<Connections> {
-        let (client, id) = (arm.clone(), vault.clone());
+        let (client, id) = (arm.on_behalf_of_all(), vault.clone());
         let request = move || async move { client.list_connections(&id).await };
-        self.connections.read(vault.key(), gather(arm, moment, vault.subscription()), request).await
-    }
-}
-
-/// What goes before a shared read: a moment for others that want the same answer, and the turn to make one more call.
-/// Whoever asks until then joins.
-fn gather(arm: &ArmClient, moment: Duration, subscription: &str) -> impl Future<Output = ()> + Send + use<> {
-    let (arm, subscription) = (arm.clone(), subscription.to_owned());
-    async move {
-        tokio::time::sleep(moment).await;
-        arm.admit_read(&subscription).await;
+        let ask = |turn: &Arc<Turn>| arm.ask_to_read(CallKind::ListConnections, vault.subscription(), turn);
+        self.connections.read(vault.key(), moment, ask, request).await
     }
 }
 
@@ -152,6 +144,10 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
+
+    fn at_once(turn: &Arc<Turn>) {
+        turn.give();
+    }
 
     fn request(
         count: &Arc<AtomicUsize>,
@@ -172,14 +168,14 @@ mod tests {
         let (shared, count) = (Shared::<usize>::default(), Arc::new(AtomicUsize::new(0)));
         let gather = Duration::from_millis(100);
         let early = futures::future::join(
-            shared.read("a", sleep(gather), request(&count)),
-            shared.read("a", sleep(gather), request(&count)),
+            shared.read("a", gather, at_once, request(&count)),
+            shared.read("a", gather, at_once, request(&count)),
         );
         let late = async {
             sleep(Duration::from_millis(500)).await;
             futures::future::join(
-                shared.read("a", sleep(gather), request(&count)),
-                shared.read("b", sleep(gather), request(&count)),
+                shared.read("a", gather, at_once, request(&count)),
+                shared.read("b", gather, at_once, request(&count)),
             )
             .await
         };
@@ -193,10 +189,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn whoever_joins_may_bring_the_turn() {
+        let (shared, count) = (Shared::<usize>::default(), Arc::new(AtomicUsize::new(0)));
+        let waits = shared.read("a", Duration::ZERO, |_| (), request(&count));
+        let joins = async {
+            sleep(Duration::from_secs(60)).await;
+            assert_eq!(count.load(Ordering::SeqCst), 0);
+            shared.read("a", Duration::from_secs(60), at_once, request(&count)).await
+        };
+        let begun = tokio::time::Instant::now();
+        let (first, second) = futures::future::join(waits, joins).await;
+        assert_eq!((*first.unwrap(), *second.unwrap()), (0, 0), "one request");
+        assert_eq!(begun.elapsed(), Duration::from_secs(61));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_batch_that_nobody_waits_for_any_more_does_not_keep_itself_alive() {
         let (shared, held) = (Shared::<usize>::default(), Arc::new(()));
         let request = |held: Arc<()>| move || async move { Ok(Arc::strong_count(&held)) };
-        let read = shared.read("a", sleep(Duration::from_secs(1)), request(held.clone()));
+        let read = shared.read("a", Duration::from_secs(1), at_once, request(held.clone()));
         assert!(tokio::time::timeout(Duration::from_millis(1), read).await.is_err(), "its caller is gone");
         assert_eq!(Arc::strong_count(&held), 2, "the batch waits for others");
         drop(shared);

@@ -20,7 +20,16 @@ const REST: Range = Range::seconds(5, 30);
 struct Silence {
     /// Calls in a row that got no answer.
     lost: u32,
+    /// When the last of them was counted.
+    since: Instant,
     until: Instant,
+}
+
+impl Silence {
+    /// Long enough after its end nobody remembers it.
+    fn is_over(&self, now: Instant) -> bool {
+        self.until + REST.to < now
+    }
 }
 
 /// Which services of which subscriptions do not answer.
@@ -28,6 +37,12 @@ struct Silence {
 pub(super) struct Silences(Locked<HashMap<String, Silence>>);
 
 impl Silences {
+    /// Whether nothing is to be sent yet, as far as it is known.
+    pub(super) fn is_silent(&self, scope: &str) -> bool {
+        let silences = self.0.lock();
+        silences.get(scope).is_some_and(|silence| silence.lost >= MANY && silence.until > Instant::now())
+    }
+
     /// How long nothing is to be sent yet. The first that asks after that time finds out for all others.
     pub(super) fn rest(&self, scope: &str) -> Option<Duration> {
         let now = Instant::now();
@@ -40,12 +55,18 @@ impl Silences {
         None
     }
 
-    /// A call got no answer.
-    pub(super) fn lose(&self, scope: &str) {
+    /// A call that was sent at `begun` got no answer. Once nothing is sent any more those that were under way count no
+    /// further: one connection that breaks may take many calls along.
+    pub(super) fn lose(&self, scope: &str, begun: Instant) {
         let now = Instant::now();
         let mut silences = self.0.lock();
-        let silence = silences.entry(scope.to_owned()).or_insert(Silence { lost: 0, until: now });
+        silences.retain(|other, silence| other == scope || !silence.is_over(now));
+        let silence = silences.entry(scope.to_owned()).or_insert(Silence { lost: 0, since: now, until: now });
+        if silence.lost >= MANY && begun < silence.since {
+            return;
+        }
         silence.lost = silence.lost.saturating_add(1);
+        silence.since = now;
         if let Some(probes) = silence.lost.checked_sub(MANY) {
             silence.until = now + backoff::delay(REST, probes, 0.0);
         }
@@ -64,16 +85,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_call_finds_out_for_all_others() {
         let silences = Silences::default();
+        let under_way = Instant::now();
+        tokio::time::advance(Duration::from_millis(1)).await;
         for _ in 0..MANY {
             assert_eq!(silences.rest("a"), None);
-            silences.lose("a");
+            silences.lose("a", Instant::now());
         }
+        (0..10).for_each(|_| silences.lose("a", under_way));
         assert_eq!(silences.rest("a"), Some(Duration::from_secs(5)));
+        assert!(silences.is_silent("a") && !silences.is_silent("b"));
         assert_eq!(silences.rest("b"), None, "another subscription does answer");
         tokio::time::advance(Duration::from_secs(5)).await;
         assert_eq!(silences.rest("a"), None, "this one finds out");
         assert_eq!(silences.rest("a"), Some(DEADLINE), "and all others do not wait for it");
-        silences.lose("a");
+        silences.lose("a", Instant::now());
         assert_eq!(silences.rest("a"), Some(Duration::from_millis(7_500)));
         silences.end("a");
         assert_eq!(silences.rest("a"), None);

@@ -112,26 +112,29 @@ struct Source {
     refusal: Refusal,
     metrics: Arc<Metrics>,
     held: Locked<Option<Token>>,
-    /// Held by the one refresh that may be under way: how the last one failed, if it did.
-    refresh: Arc<tokio::sync::Mutex<Option<Failed>>>,
+    /// Held by the one refresh that may be under way: the last one.
+    refresh: Arc<tokio::sync::Mutex<Option<Asked>>>,
 }
 
-/// A request for a token that failed, and when the next one is made.
-struct Failed {
-    why: String,
-    in_a_row: u32,
+/// A request for a token, and when the next one is made.
+struct Asked {
+    /// Why it failed, if it did.
+    why: Option<String>,
+    /// How many failed in a row.
+    failures: u32,
     not_before: Instant,
 }
 
-impl Failed {
+impl Asked {
     /// Whether that was moments ago.
     fn is_recent(&self) -> bool {
         self.not_before > Instant::now()
     }
 }
 
-/// How long a failed request for a token is not repeated: it grows.
-const AFTER_FAILURE: Range = Range::seconds(5, 60);
+/// How long a request for a token is not repeated: after failures it grows. One that succeeded may have brought a token that
+/// is soon to be renewed: a cache gave it, or a clock is ahead.
+const AFTER_REQUEST: Range = Range::seconds(5, 60);
 
 impl TokenSource {
     /// A source that makes its credential anew with `make` for each token: a secret or a file may have been replaced
@@ -169,8 +172,8 @@ impl TokenSource {
             source.renew_behind(None);
             return Ok(token);
         }
-        let mut failure = source.refresh.lock().await;
-        source.renew(&mut failure).await
+        let mut last = source.refresh.lock().await;
+        source.renew(&mut last).await
     }
 
     /// Asks for another token than this one behind the caller's back, for rights may have been given since it was
@@ -201,48 +204,44 @@ impl Source {
         self.held().filter(|token| token.valid_for(at_least))
     }
 
-    /// Asks for a token while the held one is used, unless somebody does already, or failed to moments ago.
+    /// Asks for a token while the held one is used, unless somebody does already, or did moments ago.
     /// `outdated` is one that is not to be had again.
     fn renew_behind(self: &Arc<Self>, outdated: Option<&Token>) {
-        let Ok(mut failure) = self.refresh.clone().try_lock_owned() else { return };
+        let Ok(mut last) = self.refresh.clone().try_lock_owned() else { return };
         let is_held = |token: &Token| self.held().is_some_and(|held| held.secret == token.secret);
-        if failure.as_ref().is_some_and(Failed::is_recent) || !outdated.is_none_or(is_held) {
+        if last.as_ref().is_some_and(Asked::is_recent) || !outdated.is_none_or(is_held) {
             return;
         }
         let source = self.clone();
         tokio::spawn(async move {
-            if let Err(error) = source.ask(&mut failure).await {
+            if let Err(error) = source.ask(&mut last).await {
                 tracing::warn!(error, "the token for ARM could not be renewed; the one that is held is still valid");
             }
         });
     }
 
-    /// Asks for a token, unless somebody has since, or failed to moments ago.
-    async fn renew(&self, failure: &mut Option<Failed>) -> Result<Token, String> {
+    /// Asks for a token, unless somebody did moments ago.
+    async fn renew(&self, last: &mut Option<Asked>) -> Result<Token, String> {
         if let Some(token) = self.valid(RENEW_BEFORE) {
             return Ok(token);
         }
-        match failure {
-            Some(failed) if failed.is_recent() => Err(failed.why.clone()),
-            _ => self.ask(failure).await,
+        match (last.as_ref().filter(|last| last.is_recent()), self.held()) {
+            (Some(Asked { why: Some(why), .. }), _) => Err(why.clone()),
+            (Some(Asked { why: None, .. }), Some(token)) => Ok(token),
+            _ => self.ask(last).await,
         }
     }
 
-    async fn ask(&self, failure: &mut Option<Failed>) -> Result<Token, String> {
-        let failures = failure.as_ref().map_or(0, |failed| failed.in_a_row);
-        match self.request().await {
-            Ok(token) => {
-                *failure = None;
-                self.hold(Some(token.clone()));
-                Ok(token)
-            }
-            Err(why) => {
-                let why = format!("credential {}: {why}", self.name);
-                let not_before = Instant::now() + backoff::delay(AFTER_FAILURE, failures, 0.0);
-                *failure = Some(Failed { why: why.clone(), in_a_row: failures.saturating_add(1), not_before });
-                Err(why)
-            }
+    async fn ask(&self, last: &mut Option<Asked>) -> Result<Token, String> {
+        let before = last.as_ref().map_or(0, |last| last.failures);
+        let answer = self.request().await.map_err(|why| format!("credential {}: {why}", self.name));
+        let failures = if answer.is_ok() { 0 } else { before.saturating_add(1) };
+        let not_before = Instant::now() + backoff::delay(AFTER_REQUEST, failures.saturating_sub(1), 0.0);
+        *last = Some(Asked { why: answer.as_ref().err().cloned(), failures, not_before });
+        if let Ok(token) = &answer {
+            self.hold(Some(token.clone()));
         }
+        answer
     }
 
     async fn request(&self) -> Result<Token, String> {

@@ -37,11 +37,22 @@ pub(super) struct Summed {
 
 impl Summed {
     pub fn set(&self, place: &str, count: usize) {
+        self.change(|counts| {
+            counts.remove(place);
+            if count > 0 {
+                counts.insert(place.to_owned(), count);
+            }
+        });
+    }
+
+    /// Forgets the places that are not kept.
+    pub fn keep(&self, is_kept: impl Fn(&str) -> bool) {
+        self.change(|counts| counts.retain(|place, _| is_kept(place)));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut HashMap<String, usize>)) {
         let mut counts = self.counts.lock();
-        counts.remove(place);
-        if count > 0 {
-            counts.insert(place.to_owned(), count);
-        }
+        change(&mut counts);
         self.gauge.set(counts.values().sum::<usize>().try_into().unwrap_or(i64::MAX));
     }
 }
@@ -145,6 +156,11 @@ mod tests {
             })
             .collect();
         assert_eq!(shown, [0, 1, 3, 2, 0]);
+        summed.set("a", 1);
+        summed.set("b", 2);
+        summed.keep(|place| place == "b");
+        assert_eq!(summed.gauge.get(), 2);
+        summed.keep(|_| false);
         assert!(summed.counts.lock().is_empty());
     }
 

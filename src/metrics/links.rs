@@ -168,6 +168,11 @@ impl LinkMetrics {
         self.orphans.set(signalr, count);
     }
 
+    /// Forgets what was counted on SignalRs that nobody looks at any more.
+    pub fn keep_orphans(&self, is_looked_at: impl Fn(&str) -> bool) {
+        self.orphans.keep(is_looked_at);
+    }
+
     /// A status was written.
     pub fn write_status(&self) {
         self.status_writes.inc();

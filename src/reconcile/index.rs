@@ -138,6 +138,13 @@ impl Index {
         self.0.lock().entries.contains_key(key)
     }
 
+    /// Whether an object claims a link of this SignalR.
+    pub fn has_claim_on(&self, signalr: &str) -> bool {
+        let below = format!("{signalr}/");
+        let first = (below.clone().into(), ObjectKey::default());
+        self.0.lock().by_link.range(first..).next().is_some_and(|(link, _)| link.starts_with(&below))
+    }
+
     /// How many of these uids no object has.
     pub fn count_unknown(&self, uids: &HashSet<String>) -> usize {
         let shown = self.0.lock();
@@ -301,6 +308,21 @@ mod tests {
         assert!(words(&index, vec![(0, Event::Apply(named("b")))]).is_empty());
         assert_eq!(words(&index, list(1, &["c"])), ["look a", "look b", "look c"]);
         assert!(index.is_listed());
+    }
+
+    #[test]
+    fn a_signalr_is_looked_at_while_an_object_claims_a_link_of_it() {
+        let index = Index::new(1);
+        let group = "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/g";
+        let signalr = format!("{group}/providers/microsoft.signalrservice/signalr/s");
+        let looked_at = || (index.has_claim_on(&signalr), index.has_claim_on(&signalr[..signalr.len() - 1]));
+        assert_eq!(looked_at(), (false, false));
+        words(&index, list(0, &["a", "b"]));
+        assert_eq!(looked_at(), (true, false), "the other one's name is only the beginning");
+        words(&index, vec![(0, Event::Delete(named("a")))]);
+        assert_eq!(looked_at(), (true, false));
+        words(&index, vec![(0, Event::Delete(named("b")))]);
+        assert_eq!(looked_at(), (false, false));
     }
 
     #[test]

@@ -104,10 +104,14 @@ impl Lanes {
         });
     }
 
-    /// The object waits for its turn, and is woken then.
-    pub fn queue(&self, signalr: &str, object: &ObjectKey) {
+    /// The object waits for its turn, and is woken then. `was_busy` is what its pass was told when it began.
+    pub fn queue(&self, signalr: &str, object: &ObjectKey, was_busy: bool) {
         self.change(signalr, |lane| {
-            let had_turn = lane.is_first(object) && !lane.is_busy_for(object);
+            let had_turn = lane.is_first(object);
+            // Its turn comes yet, or came while its pass ran, which is why it has been woken.
+            if had_turn && was_busy {
+                return;
+            }
             if had_turn {
                 lane.remove(object);
             }
@@ -190,8 +194,8 @@ impl Lane {
         self.queue.len() as i64 - i64::from(self.writing.is_some())
     }
 
-    /// Takes an object out. After the first the one that has waited longest is next, of another namespace if there is
-    /// one: a flood by one tenant delays nobody else by more than one write.
+    /// Takes an object out. If it was the first, its namespace is served last from then on: a flood by some tenants delays
+    /// another one by one write of each.
     fn remove(&mut self, object: &ObjectKey) {
         if !self.is_first(object) {
             self.queue.retain(|waiting| waiting != object);
@@ -199,10 +203,7 @@ impl Lane {
         }
         self.queue.pop_front();
         self.writing = None;
-        let other = self.queue.iter().position(|next| next.namespace != object.namespace);
-        if let Some(next) = other.and_then(|other| self.queue.remove(other)) {
-            self.queue.push_front(next);
-        }
+        self.queue.make_contiguous().sort_by_key(|next| next.namespace == object.namespace);
     }
 
     /// The SignalR takes no change for some time.
@@ -230,7 +231,7 @@ mod tests {
         assert!(!lanes.busy("s", &key("a")));
         for waiting in ["b", "c", "b"] {
             assert!(lanes.busy("s", &key(waiting)));
-            lanes.queue("s", &key(waiting));
+            lanes.queue("s", &key(waiting), true);
         }
         assert_eq!(metrics.links.waiting_for_lane().get(), 2);
         lanes.rest("s", &key("a"));
@@ -255,19 +256,34 @@ mod tests {
         let (wake, mut woken) = mpsc::unbounded_channel();
         let lanes = Lanes::new(wake, 1.0, &Metrics::default());
         lanes.occupy("s", &key("a"));
-        lanes.queue("s", &key("b"));
-        lanes.queue("s", &key("c"));
+        lanes.queue("s", &key("b"), true);
+        lanes.queue("s", &key("c"), true);
         lanes.rest("s", &key("a"));
         assert_eq!(woken.recv().await, Some(key("b")));
         let mut waits = Vec::new();
         for next in ["b", "c", "b", "c", "b", "c", "b", "c"] {
             let begun = Instant::now();
-            lanes.queue("s", &key(next));
+            lanes.queue("s", &key(next), false);
             assert!(woken.try_recv().is_err(), "{next} does not wake itself");
             assert!(woken.recv().await.is_some());
             waits.push(begun.elapsed().as_secs());
         }
         assert_eq!(waits, [10, 15, 22, 33, 50, 75, 113, 120]);
+    }
+
+    /// Somebody asks for a look at it a moment before its turn comes, and its pass ends a moment after.
+    #[tokio::test(start_paused = true)]
+    async fn a_pass_that_began_before_its_turn_does_not_lose_it() {
+        let (wake, mut woken) = mpsc::unbounded_channel();
+        let lanes = Lanes::new(wake, 1.0, &Metrics::default());
+        lanes.occupy("s", &key("a"));
+        lanes.queue("s", &key("b"), true);
+        lanes.queue("s", &key("c"), true);
+        lanes.rest("s", &key("a"));
+        let was_busy = lanes.busy("s", &key("b"));
+        assert_eq!(woken.recv().await, Some(key("b")));
+        lanes.queue("s", &key("b"), was_busy);
+        assert!(!lanes.busy("s", &key("b")) && lanes.busy("s", &key("c")), "it is still b's turn");
     }
 
     #[tokio::test(start_paused = true)]
@@ -291,13 +307,14 @@ mod tests {
     async fn namespaces_take_turns() {
         let (wake, mut woken) = mpsc::unbounded_channel();
         let lanes = Lanes::new(wake, 1.0, &Metrics::default());
-        let other = ObjectKey { namespace: "fabrikam".into(), name: "d".into() };
+        let of = |namespace: &str, name: &str| ObjectKey { namespace: namespace.into(), name: name.into() };
+        let (d, e, f) = (of("fabrikam", "d"), of("fabrikam", "e"), of("northwind", "f"));
         lanes.occupy("s", &key("a"));
-        for waiting in [key("b"), key("c"), other.clone(), key("e")] {
-            lanes.queue("s", &waiting);
+        for waiting in [key("b"), key("c"), d.clone(), e.clone(), f.clone(), key("g")] {
+            lanes.queue("s", &waiting, true);
         }
         lanes.rest("s", &key("a"));
-        for expected in [other, key("b"), key("c"), key("e")] {
+        for expected in [d, f, key("b"), e, key("c"), key("g")] {
             assert_eq!(woken.recv().await, Some(expected.clone()));
             lanes.yield_turn("s", &expected);
         }
@@ -308,9 +325,9 @@ mod tests {
         let (wake, mut woken) = mpsc::unbounded_channel();
         let lanes = Lanes::new(wake, 1.0, &Metrics::default());
         lanes.occupy("s", &key("a"));
-        lanes.queue("s", &key("b"));
-        lanes.queue("s", &key("c"));
-        lanes.queue("another", &key("a"));
+        lanes.queue("s", &key("b"), true);
+        lanes.queue("s", &key("c"), true);
+        lanes.queue("another", &key("a"), true);
         lanes.forget(&key("a"));
         assert_eq!(woken.recv().await, Some(key("b")));
         lanes.yield_turn("s", &key("b"));

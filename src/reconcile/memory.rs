@@ -39,7 +39,7 @@ pub(super) struct ObjectMemory {
     asked: u64,
     /// The reason that was told last, and since when.
     said: Option<(Reason, Instant)>,
-    /// It is looked at together with the other objects of its SignalR.
+    /// It is looked at together with the other objects of its SignalR or vault.
     pub is_in_phase: bool,
     attempt: u32,
     /// The effect of the last pass, if it had one.

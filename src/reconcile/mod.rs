@@ -99,6 +99,8 @@ impl Context {
         if self.memories.forget(key, uid) {
             self.lanes.forget(key);
         }
+        // Nobody lists the links of a SignalR that no object names any more.
+        self.metrics.links.keep_orphans(|signalr| self.index.has_claim_on(signalr));
     }
 }
 
@@ -160,6 +162,15 @@ struct End {
     look: Look,
     /// The reason that status now has, if the pass has told one.
     told: Option<Reason>,
+}
+
+/// What the plan was told.
+#[derive(Clone, Copy)]
+struct Told {
+    /// How long ago SignalR's last word is.
+    heard_ago: Duration,
+    /// Another write to the SignalR was on its way when the pass began, or had just ended.
+    was_busy: bool,
 }
 
 /// What was being done that the API server did not let happen, and why not.
@@ -231,7 +242,7 @@ impl Subject<'_> {
 impl Pass<'_> {
     async fn run(&self) -> Result<End, Failed> {
         let Self { subject, context, desired, .. } = *self;
-        let (plan, heard_ago) = self.plan_with_reads().await;
+        let (plan, Told { heard_ago, was_busy }) = self.plan_with_reads().await;
         let acts = subject.memory.lock().record_effect(plan.action.as_ref().map(Action::kind));
         let outcome = if plan.action.is_some() { PassOutcome::Acted } else { PassOutcome::Idle };
         let plan = self.carry_out(plan).await;
@@ -240,7 +251,7 @@ impl Pass<'_> {
             None => (false, None),
         };
         let look = if told == Some(Reason::WaitingForSignalR) {
-            self.queue();
+            self.queue(was_busy);
             // It is woken; at the latest when a lane is held no longer by an operation that nobody reports as ended.
             Look::After(lanes::LONGEST)
         } else {
@@ -249,8 +260,8 @@ impl Pass<'_> {
         Ok(End { outcome, look, told })
     }
 
-    /// Observes until the plan has all it needs; with the plan, how long ago SignalR's last word is.
-    async fn plan_with_reads(&self) -> (Plan, Duration) {
+    /// Observes until the plan has all it needs; with the plan, what of it was told that is needed once more.
+    async fn plan_with_reads(&self) -> (Plan, Told) {
         let mut observed = self.begin();
         let plan = loop {
             match spans::plan(|| plan(self.desired, &observed, (self.context.clock)())) {
@@ -259,7 +270,7 @@ impl Pass<'_> {
             }
         };
         self.settle_lane(&observed);
-        (plan, observed.memory.heard_ago)
+        (plan, Told { heard_ago: observed.memory.heard_ago, was_busy: observed.signalr_busy })
     }
 
     /// Carries out the plan's effect, if it has one; what is said and done about its outcome.

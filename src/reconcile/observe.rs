@@ -1,6 +1,7 @@
 //! The reads of a pass. What the process learns from one is handed to the core's memory at once, so that the
 //! decision sees it; and a lane is freed once the link shows that its operation has ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use signalr_private_link_core::ArmError;
@@ -9,9 +10,9 @@ use signalr_private_link_core::marker::Marker;
 use signalr_private_link_core::memory::{Learned, Moment};
 use signalr_private_link_core::observed::{Memory, Observed, Permissions, Read, Reading};
 use signalr_private_link_core::resource_id::SignalRId;
-use tokio::time::sleep;
 
 use super::{Context, Pass};
+use crate::azure::Turn;
 
 /// How long a shared read waits for others that want the same answer.
 const GATHER: Duration = Duration::from_millis(20);
@@ -142,9 +143,12 @@ impl Pass<'_> {
         let policies = move || async move {
             objects.policies().await.map_err(|error| error.to_arm("reading the approval policies"))
         };
+        let at_once = |turn: &Arc<Turn>| {
+            turn.give();
+        };
         let (namespace, policies) = futures::future::join(
-            context.namespaces.read(&key.namespace, sleep(GATHER_PERMISSIONS), namespace),
-            context.policies.read("all", sleep(GATHER_PERMISSIONS), policies),
+            context.namespaces.read(&key.namespace, GATHER_PERMISSIONS, at_once, namespace),
+            context.policies.read("all", GATHER_PERMISSIONS, at_once, policies),
         )
         .await;
         let (namespace, policies) = (namespace?, policies?);
@@ -155,11 +159,11 @@ impl Pass<'_> {
         })
     }
 
-    /// Waits for the object's turn to write to the SignalR.
-    pub(super) fn queue(&self) {
+    /// Waits for the object's turn to write to the SignalR, which the pass was told `was_busy` or not.
+    pub(super) fn queue(&self, was_busy: bool) {
         let signalr = self.desired.link.signalr_key();
         self.subject.memory.lock().lane = Some(signalr.into());
-        self.context.lanes.queue(signalr, self.key);
+        self.context.lanes.queue(signalr, self.key, was_busy);
     }
 
     /// Frees the SignalR's lane once the object's own operation is seen to have ended.

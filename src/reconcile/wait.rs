@@ -29,8 +29,8 @@ pub(super) enum Look {
     Growing {
         range: Range,
         least: Duration,
-        /// The SignalR together with whose other objects one that waits for long is looked at, once in a period.
-        signalr: Option<String>,
+        /// The SignalR or the vault together with whose other objects one that waits for long is looked at, once in a period.
+        parent: Option<String>,
     },
 }
 
@@ -41,7 +41,7 @@ impl Look {
     pub(super) const AFTER_KUBERNETES: Self = Self::growing(Range::seconds(1, 30));
 
     const fn growing(range: Range) -> Self {
-        Self::Growing { range, least: Duration::ZERO, signalr: None }
+        Self::Growing { range, least: Duration::ZERO, parent: None }
     }
 
     /// As the plan says. `progressed` tells that the pass has changed something: one that has not is no step
@@ -54,11 +54,15 @@ impl Look {
         pace: f64,
     ) -> Self {
         let as_reason = |least| {
-            let Some(report) = report else { return Self::Growing { range: AFTER_CHANGE, least, signalr: None } };
+            let Some(report) = report else { return Self::Growing { range: AFTER_CHANGE, least, parent: None } };
             let range = scaled(report.range(desired.map_or(IN_PHASE, |desired| desired.sync_period)), pace);
-            let long = report.reason == Reason::Approved || range.to >= IN_PHASE.mul_f64(pace);
-            let signalr = desired.filter(|_| long).map(|desired| desired.link.signalr_key().to_owned());
-            Self::Growing { range, least, signalr }
+            let parent = desired.filter(|_| report.reason == Reason::Approved || range.to >= IN_PHASE.mul_f64(pace));
+            // What is confirmed is seen in SignalR's list alone. All else is seen in the vault's, too, which may be long.
+            let parent = parent.map(|desired| match report.reason {
+                Reason::Approved => desired.link.signalr_key().to_owned(),
+                _ => desired.vault.key().to_owned(),
+            });
+            Self::Growing { range, least, parent }
         };
         match again {
             Again::Never => Self::Never,
@@ -87,11 +91,11 @@ impl Context {
         match look {
             Look::Never => None,
             Look::After(wait) => Some(wait),
-            Look::Growing { range, least, signalr } => {
+            Look::Growing { range, least, parent } => {
                 // One that works is looked at together with the others from the start.
                 let settled = attempt > 0 || told == Some(Reason::Approved);
                 let plateau = settled && backoff::delay(range, attempt, 0.0) >= range.to;
-                let phase = signalr.filter(|_| plateau).map(|signalr| phase(&signalr, range.to, (self.clock)()));
+                let phase = parent.filter(|_| plateau).map(|parent| phase(&parent, range.to, (self.clock)()));
                 memory.is_in_phase = phase.is_some();
                 let wait = phase.unwrap_or_else(|| backoff::delay(range, attempt, (self.jitter)()));
                 Some(wait.max(least))
@@ -100,12 +104,12 @@ impl Context {
     }
 }
 
-/// The time until the next common look at all objects of one SignalR that wait so long: its phase within the period
-/// derives from the SignalR's id, so the objects of one SignalR look together, which takes one read, and different
-/// SignalRs do not.
-fn phase(signalr: &str, period: Duration, now: Timestamp) -> Duration {
+/// The time until the next common look at all objects of one parent that wait so long: its phase within the period
+/// derives from the parent's id, so the objects of one parent look together, which takes one read, and those of different
+/// ones do not.
+fn phase(parent: &str, period: Duration, now: Timestamp) -> Duration {
     let period = period.max(Duration::from_millis(100));
-    let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one(signalr);
+    let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one(parent);
     let offset = period.mul_f64((hash % 10_000) as f64 / 10_000.0);
     let now = Duration::try_from(now.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default();
     let into = Duration::from_nanos(((now + period - offset).as_nanos() % period.as_nanos()) as u64);
@@ -119,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objects_of_one_signalr_look_together() {
+    fn objects_of_one_parent_look_together() {
         let period = Duration::from_secs(600);
         let now = Timestamp::now();
         let (a, b) = (phase("a", period, now), phase("a", period, now));

@@ -311,6 +311,32 @@ async fn a_token_that_is_still_good_is_used_while_another_one_is_asked_for() {
     assert!((2..10).contains(&asked.load(Ordering::Relaxed)), "{asked:?}");
 }
 
+/// A cache gives tokens that are soon to be renewed, or the machine's clock is ahead.
+#[tokio::test(start_paused = true)]
+async fn tokens_that_are_soon_to_be_renewed_are_not_asked_for_one_after_the_other() {
+    #[derive(Debug)]
+    struct Short(u64, Arc<AtomicUsize>);
+    #[async_trait::async_trait]
+    impl TokenCredential for Short {
+        async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            let expires = std::time::SystemTime::now() + Duration::from_secs(self.0);
+            Ok(AccessToken::new("short".to_owned(), expires.into()))
+        }
+    }
+    for left in [0, 10, 200] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let make = move || -> anyhow::Result<Arc<dyn TokenCredential>> { Ok(Arc::new(Short(left, count.clone()))) };
+        let tokens = TokenSource::new(Box::new(make), "Test".into(), String::new(), Arc::default(), Arc::default());
+        for _ in 0..200 {
+            assert!(tokens.token().await.is_ok());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!((3..6).contains(&asked.load(Ordering::Relaxed)), "{left} s left: {asked:?} in 20 s");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_endpoint_that_fails_is_left_alone_for_some_seconds_growing() {
     #[derive(Debug)]
