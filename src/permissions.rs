@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use k8s_controller::conditions::{self, ConditionStatus, DesiredCondition};
@@ -18,6 +18,7 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use signalr_private_link_core::message::safe;
 use signalr_private_link_core::policy::Policy;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep};
 
 use crate::api::{self, ApprovalPolicy, ApprovalPolicyStatus};
 use crate::kubernetes::KubeFailure;
@@ -33,6 +34,9 @@ const LEAST_GATHER: Duration = Duration::from_millis(100);
 /// counts are some seconds old.
 const PART_OF_THE_TIME: u32 = 400;
 
+/// How long after a status could not be written it is tried again.
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
+
 /// A policy as it is stored: one that this version of the operator cannot read permits nothing, is told
 /// so in its own status, and harms no other.
 type StoredPolicy = DeserializeGuard<ApprovalPolicy>;
@@ -46,12 +50,6 @@ struct Snapshot {
     labels: BTreeMap<String, Vec<(String, String)>>,
 }
 
-impl Snapshot {
-    fn labels(&self, namespace: &str) -> &[(String, String)] {
-        self.labels.get(namespace).map_or(&[], Vec::as_slice)
-    }
-}
-
 /// The uid and generation of an object: what `spec` it is.
 type Version = (Option<String>, Option<i64>);
 
@@ -62,9 +60,9 @@ fn version(policy: &StoredPolicy) -> Version {
     (policy.uid(), policy.meta().generation)
 }
 
-/// Watches until the process ends, and wakes links. `names` are the namespaces whose labels count; none given, all.
+/// Watches until the process ends, wakes links, and tells the policies. `names` are the namespaces whose labels count; none
+/// given, all.
 pub async fn watch(client: Client, names: Vec<String>, wake: mpsc::UnboundedSender<ObjectKey>, context: Arc<Context>) {
-    let changed = Notify::new();
     let all = Api::all(client.clone());
     let (policies, policy_events) = reflect(
         watcher::<StoredPolicy>(all, watcher::Config::default()),
@@ -73,37 +71,45 @@ pub async fn watch(client: Client, names: Vec<String>, wake: mpsc::UnboundedSend
     );
     let (namespaces, namespace_events) = namespaces(&client, &names, &context.metrics);
     let mut events = futures::stream::select(policy_events, namespace_events);
-    let listed = async {
-        let namespaces = futures::future::join_all(namespaces.iter().map(Store::wait_until_ready));
-        let _ = futures::future::join(policies.wait_until_ready(), namespaces).await;
-    };
-    let run = async {
-        listed.await;
-        let mut before = snapshot(&policies, &namespaces);
-        let mut unreadable = Told::default();
-        loop {
-            let took = say_all(&context, &policies, &mut unreadable, &before).await;
-            let gather = GATHER.mul_f64(context.limits.pace).max(LEAST_GATHER);
-            let links_changed = async {
-                context.index.changed().await;
-                tokio::time::sleep(gather.max(took * PART_OF_THE_TIME)).await;
-            };
-            // A policy or a namespace wakes links, and waits for no count.
-            tokio::select! {
-                () = changed.notified() => tokio::time::sleep(gather).await,
-                () = links_changed => {}
-            }
-            let now = snapshot(&policies, &namespaces);
-            wake_links(&context, &wake, &before, &now);
-            before = now;
-        }
-    };
+    let (to_wake, to_tell) = (Notify::new(), Notify::new());
     let pump = async {
         while events.next().await.is_some() {
-            changed.notify_one();
+            to_wake.notify_one();
+            to_tell.notify_one();
         }
     };
-    futures::future::join(run, pump).await;
+    let gather = GATHER.mul_f64(context.limits.pace).max(LEAST_GATHER);
+    let waking = async {
+        let _ = policies.wait_until_ready().await;
+        let mut known = snapshot(&policies, &namespaces);
+        loop {
+            to_wake.notified().await;
+            sleep(gather).await;
+            let now = snapshot(&policies, &namespaces);
+            if now != known {
+                wake_links(&context, &wake, &known, &now);
+                known = now;
+            }
+        }
+    };
+    // A count of links is nothing that links wait for, and the other way round.
+    let telling = async {
+        let _ = policies.wait_until_ready().await;
+        if context.sees_all {
+            futures::future::join_all(namespaces.iter().map(Store::wait_until_ready)).await;
+        }
+        let mut told = Told::default();
+        loop {
+            let Round { took, has_failed } = say_all(&context, &policies, &namespaces, &mut told).await;
+            tokio::select! {
+                () = to_tell.notified() => {}
+                () = context.index.changed(), if context.sees_all => {}
+                () = sleep(AFTER_FAILURE), if has_failed => {}
+            }
+            sleep(gather.max(took * PART_OF_THE_TIME)).await;
+        }
+    };
+    futures::future::join3(pump, waking, telling).await;
 }
 
 /// The stores of the namespaces, and the events of their watches: one of all, or one of each. The right to watch
@@ -137,7 +143,10 @@ where
 {
     let (store, writer) = reflector::store::<K>();
     let events = telemetry::watch(watch, kind, metrics)
-        .modify(|object| object.managed_fields_mut().clear())
+        .modify(|object| {
+            object.managed_fields_mut().clear();
+            object.annotations_mut().clear();
+        })
         .reflect(writer)
         .map(drop)
         .boxed();
@@ -156,10 +165,10 @@ fn snapshot(policies: &Store<StoredPolicy>, namespaces: &Namespaces) -> Snapshot
 /// else those in a namespace whose labels did.
 fn wake_links(context: &Context, wake: &mpsc::UnboundedSender<ObjectKey>, before: &Snapshot, now: &Snapshot) {
     let policies = before.policies != now.policies;
-    if before == now {
-        return;
-    }
-    let concerned = |namespace: &str| policies || before.labels(namespace) != now.labels(namespace);
+    // What is shown for the first time was there all along, as far as anybody knows.
+    let labels =
+        |namespace: &str| before.labels.get(namespace).is_some_and(|known| Some(known) != now.labels.get(namespace));
+    let concerned = |namespace: &str| policies || labels(namespace);
     context.index.each_automatic(|key, _| {
         if concerned(&key.namespace) {
             // The receiver is gone only when the controller is.
@@ -172,22 +181,38 @@ fn wake_links(context: &Context, wake: &mpsc::UnboundedSender<ObjectKey>, before
 fn count_permitted(context: &Context, policy: &Policy, now: &Snapshot) -> usize {
     let mut count = 0;
     context.index.each_automatic(|key, claim| {
-        let labels = now.labels(&key.namespace);
+        let labels = now.labels.get(&key.namespace).map_or(&[][..], Vec::as_slice);
         count += usize::from(policy.permits_link(&key.namespace, &claim.signalr, &claim.vault, labels));
     });
     count
 }
 
-/// Writes the status of every policy whose status is not what it should be. Returns how long it took to look at
-/// all links.
-async fn say_all(context: &Context, policies: &Store<StoredPolicy>, unreadable: &mut Told, now: &Snapshot) -> Duration {
-    let (stored, mut took) = (policies.state(), Duration::ZERO);
+/// What became of a round over all policies.
+#[derive(Default)]
+struct Round {
+    /// How long it took to look at all links.
+    took: Duration,
+    /// A status could not be written.
+    has_failed: bool,
+}
+
+/// Writes the status of every policy whose status is not what it should be.
+async fn say_all(
+    context: &Context,
+    policies: &Store<StoredPolicy>,
+    namespaces: &Namespaces,
+    unreadable: &mut Told,
+) -> Round {
+    let (stored, now, mut round) = (policies.state(), snapshot(policies, namespaces), Round::default());
+    unreadable.retain(|name, _| now.policies.contains_key(name));
     for policy in &stored {
         let status = match &policy.0 {
             Ok(policy) => {
                 let begun = Instant::now();
-                let permitted = api::policy(policy).map(|usable| count_permitted(context, &usable, now));
-                took += begun.elapsed();
+                // An operator that sees some namespaces leaves the count to one that sees all: two of them would never agree.
+                let usable = api::policy(policy).filter(|_| context.sees_all);
+                let permitted = usable.map(|usable| count_permitted(context, &usable, &now));
+                round.took += begun.elapsed();
                 // All links times all policies are many: others go on in between.
                 tokio::task::yield_now().await;
                 let status = status(policy, permitted);
@@ -217,10 +242,11 @@ async fn say_all(context: &Context, policies: &Store<StoredPolicy>, unreadable: 
             Ok(_) | Err(KubeFailure::Changed | KubeFailure::NotFound) => {}
             Err(error) => {
                 tracing::warn!(policy = policy.name_any(), %error, "the status of the policy could not be written");
+                round.has_failed = true;
             }
         }
     }
-    took
+    round
 }
 
 /// What is said of a policy that this version of the operator cannot read.
@@ -235,23 +261,25 @@ pub fn status_of_unreadable(problem: &str, generation: Option<i64>) -> ApprovalP
     status
 }
 
-/// What a policy amounts to; `permitted` is how many links it permits, if it can be used at all.
+/// What a policy amounts to; `permitted` is how many links it permits, where they are counted.
 #[must_use]
 pub fn status(policy: &ApprovalPolicy, permitted: Option<usize>) -> ApprovalPolicyStatus {
     let generation = policy.metadata.generation;
     let mut status = policy.status.clone().unwrap_or_default();
     status.observed_generation = generation;
-    let (truth, reason, message) = match api::policy(policy).zip(permitted) {
+    let (truth, reason, message) = match api::policy(policy) {
         None => {
             status.permitted_links = Some(0);
             status.warnings.clear();
             let message = "The policy permits nothing: spec.namespaces.selector or spec.confirmWithin cannot be read.";
             (ConditionStatus::False, "InvalidSpec", message.to_owned())
         }
-        Some((policy, links)) => {
-            status.permitted_links = i64::try_from(links).ok();
+        Some(policy) => {
+            status.permitted_links = permitted.and_then(|links| i64::try_from(links).ok());
             status.warnings = policy.warnings();
-            let message = format!("Permits the automatic approval of {links} link(s) that ask for it.");
+            let links = permitted.map(|links| format!("{links} link(s)"));
+            let links = links.as_deref().unwrap_or("the links");
+            let message = format!("Permits the automatic approval of {links} that ask for it.");
             let message = std::iter::once(message).chain(status.warnings.clone()).collect::<Vec<_>>().join(" ");
             (ConditionStatus::True, "InForce", message)
         }

@@ -81,6 +81,14 @@ fn settings(scene: &Scene, namespace: &str) -> Settings<'static> {
     settings_for(scene, &scene.azure, namespace)
 }
 
+/// Settings of an operator with the chart's rights that sees all namespaces, of a cluster of its own.
+fn settings_for_all(scene: &Scene) -> Settings<'static> {
+    let mut settings = settings(scene, "all");
+    let watch = settings.flags.iter().position(|flag| flag == "--watch-namespaces").unwrap();
+    settings.flags.drain(watch..watch + 2);
+    settings
+}
+
 /// Takes the secret away: the operator exchanges the token in this file instead.
 fn federate(settings: &mut Settings<'_>, token_file: &Path) {
     settings.environment.retain(|(name, _)| name != "AZURE_CLIENT_SECRET");

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::scene::{LinkOptions, Scene, condition};
-use testkit::{azure, eventually};
+use testkit::{Operator, azure, eventually};
 
-use crate::{LIMIT, operator, run, scene};
+use crate::{LIMIT, operator, run, scene, settings_for_all};
 
 /// A link that asks for automatic approval.
 pub fn automatic(namespace: &str, name: &str, signalr: &str, vault: &str) -> String {
@@ -27,11 +27,12 @@ async fn until_policy(scene: &Scene, name: &str, what: &str, is_so: impl Fn(&Val
 #[test]
 fn a_policy_says_what_it_permits_and_where_it_is_broad() {
     run(async {
-        let scene = scene().await;
+        // A cluster of its own: only an operator that sees all namespaces counts links.
+        let scene = &crate::start().await;
         let (ns, signalr, vault) = ("told", "told-signalr", "told-kv");
         scene.namespace(ns).unwrap();
         scene.azure.add(signalr, vault).await.unwrap();
-        let _operator = operator(scene, ns);
+        let seeing_all = Operator::start(&settings_for_all(scene)).unwrap();
         scene.cluster.apply(&Scene::policy("told", ns, signalr, vault, &json!({})).to_string()).unwrap();
         let links = |count: i64| move |p: &Value| p["status"]["permittedLinks"] == count;
         let none = until_policy(scene, "told", "no link", links(0)).await;
@@ -55,7 +56,17 @@ fn a_policy_says_what_it_permits_and_where_it_is_broad() {
         assert!(said.contains("spec.endpointSubscriptions permits private endpoints in any subscription"), "{said}");
         let ready = condition(&warned, "Ready").unwrap();
         assert!(ready["message"].as_str().unwrap().contains("any subscription"), "{ready}");
-        scene.cluster.kubectl_ok(&["delete", "splap", "told"]).unwrap();
+
+        // Two that see a part each have nothing to disagree about.
+        seeing_all.kill().unwrap();
+        scene.namespace("other").unwrap();
+        let _parts = [operator(scene, ns), operator(scene, "other")];
+        until_policy(scene, "told", "no count", |p| p["status"]["permittedLinks"].is_null()).await;
+        let version =
+            async || until_policy(scene, "told", "the policy", |_| true).await["metadata"]["resourceVersion"].clone();
+        let at_rest = version().await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(version().await, at_rest);
     });
 }
 
