@@ -53,6 +53,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
     let Setup { client, arm, metrics, readiness, namespaces, pace, clock, jitter } = setup;
     readiness.not_ready();
     let (wake, woken) = mpsc::unbounded_channel();
+    let (call, called) = mpsc::unbounded_channel();
     let context = Arc::new(Context {
         objects: Objects::new(client.clone()),
         events: Events::new(client.clone(), NAME),
@@ -63,7 +64,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
         limits: Limits::paced(pace),
         clock,
         jitter,
-        lanes: Lanes::new(wake.clone(), pace, &metrics),
+        lanes: Lanes::new(call, pace, &metrics),
         memories: Memories::default(),
         index: Index::new(namespaces.len().max(1)),
         sees_all: namespaces.is_empty(),
@@ -72,14 +73,16 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()> + Send) {
     });
     let changes = changes(&client, &namespaces, context.clone(), readiness);
     let watching = permissions::watch(client, namespaces, wake, context.clone());
-    tokio::select! { () = work(&context, changes, woken, shutdown) => {}, () = watching => {} }
+    tokio::select! { () = work(&context, changes, woken, called, shutdown) => {}, () = watching => {} }
 }
 
-/// Makes passes until `shutdown`, and waits for those that run then.
+/// Makes passes until `shutdown`, and waits for those that run then. Policies have `woken` objects; lanes have `called` those
+/// whose turn it is.
 async fn work(
     context: &Arc<Context>,
     changes: impl Stream<Item = ObjectKey>,
     mut woken: mpsc::UnboundedReceiver<ObjectKey>,
+    mut called: mpsc::UnboundedReceiver<ObjectKey>,
     shutdown: impl Future<Output = ()>,
 ) {
     let (mut changes, mut shutdown) = (std::pin::pin!(changes), std::pin::pin!(shutdown));
@@ -89,6 +92,9 @@ async fn work(
         tokio::select! {
             biased;
             () = &mut shutdown => break,
+            // One that panics outside of a pass, which would catch it, takes its object along: a new process has all of them.
+            Some(Err(panicked)) = workers.join_next() => std::panic::resume_unwind(panicked.into_panic()),
+            Some(key) = called.recv() => queue.add_first(&key),
             Some(key) = woken.recv() => queue.add(key),
             Some(key) = changes.next() => queue.add(key),
             never = queue.keep_time() => match never {},

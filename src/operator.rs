@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::FutureExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 
@@ -25,6 +26,8 @@ const LOOK_AT_LEASE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When it cannot start: settings, cluster, definitions, addresses.
 pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
+    // First of all: a signal is never lost, also to a process whose id is 1, which Linux ends for none that it does not handle.
+    let shutdown = signal()?.shared();
     let settings = args.cloud_settings().map_err(anyhow::Error::msg)?;
     let metrics = Arc::new(Metrics::default());
     let http = http_client(&settings)?;
@@ -35,8 +38,14 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
         propagates: args.traces.propagate_to_azure,
         ..ArmSetup::new(http, settings.arm.clone(), tokens, metrics.clone())
     });
-    let client = kubernetes::connect(metrics.clone()).await?;
-    check_definitions(&client, &args.watch_namespaces).await?;
+    let connecting = async {
+        let client = kubernetes::connect(metrics.clone()).await?;
+        check_definitions(&client, &args.watch_namespaces).await.map(|()| client)
+    };
+    let client = tokio::select! {
+        client = connecting => client?,
+        () = shutdown.clone() => return Ok(()),
+    };
     let readiness = Readiness::default();
     health::serve_metrics(args.metrics_address, metrics.clone()).await?;
     health::serve_health(args.health_address, readiness.clone()).await?;
@@ -56,7 +65,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     };
     if !args.leader_elect {
         metrics.cluster.lead(true);
-        controller::run(setup(), signal()).await;
+        controller::run(setup(), shutdown.clone()).await;
         return Ok(());
     }
     let identity = std::env::var("HOSTNAME").unwrap_or_else(|_| NAME.to_owned());
@@ -67,7 +76,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
         leading.store(true, Ordering::Relaxed);
         tracing::info!(lease = args.lease_name, holder = identity, "this replica leads");
         metrics.cluster.lead(true);
-        controller::run(setup(), signal()).await;
+        controller::run(setup(), shutdown.clone()).await;
         metrics.cluster.lead(false);
     };
     tokio::select! {
@@ -75,7 +84,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
             held.context("the lease was lost; the process ends, and a new one joins the election")
         }
         never = stand_by(&client, &args.lease_name, &readiness, &leading) => match never {},
-        () = ends_while_waiting(&leading) => {
+        () = ends_while_waiting(shutdown.clone(), &leading) => {
             election.release().await;
             Ok(())
         }
@@ -104,8 +113,8 @@ async fn stand_by(client: &Client, lease: &str, readiness: &Readiness, leading: 
 
 /// A signal ends the wait for the lease. While the lease is held the controller listens itself:
 /// the running calls end, and then the lease is given back.
-async fn ends_while_waiting(leading: &AtomicBool) {
-    signal().await;
+async fn ends_while_waiting(shutdown: impl Future<Output = ()>, leading: &AtomicBool) {
+    shutdown.await;
     if leading.load(Ordering::Relaxed) {
         std::future::pending().await
     }
@@ -141,11 +150,12 @@ fn usable(kind: &str, error: Option<kube::Error>) -> anyhow::Result<()> {
     }
 }
 
-async fn signal() {
+/// A signal to end, from now on.
+fn signal() -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be received")?;
+    Ok(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    })
 }

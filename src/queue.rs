@@ -84,6 +84,16 @@ impl Schedule {
         }
     }
 
+    /// A look at once, before all others of its namespace.
+    fn add_first(&mut self, key: &ObjectKey) {
+        self.add(key.clone());
+        let Some(namespace) = self.namespaces.get_mut(&key.namespace) else { return };
+        let at = namespace.due.iter().rposition(|due| due == key);
+        if let Some(first) = at.and_then(|at| namespace.due.remove(at)) {
+            namespace.due.push_front(first);
+        }
+    }
+
     /// A pass ended; the object is looked at again after `wait`, if at all.
     fn end(&mut self, key: ObjectKey, wait: Option<Duration>) {
         self.running = self.running.saturating_sub(1);
@@ -182,6 +192,12 @@ impl Queue {
         self.due.notify_last();
     }
 
+    /// It is the object's turn to write, which others wait for: it is looked at before all others of its namespace.
+    pub fn add_first(&self, key: &ObjectKey) {
+        self.schedule.lock().add_first(key);
+        self.due.notify_last();
+    }
+
     /// Waits for the object that is looked at next; there is none once the queue is closed.
     pub async fn begin(&self) -> Option<ObjectKey> {
         loop {
@@ -265,6 +281,23 @@ mod tests {
         assert_eq!(begin(&mut queue), ["flood/4"]);
         queue.end(key("flood", "4"), None);
         assert!(queue.states.is_empty() && queue.namespaces.is_empty() && queue.turns.is_empty());
+        assert_eq!(queue.depth.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn whose_turn_it_is_to_write_waits_behind_none_of_its_namespace() {
+        let mut queue = Schedule::new(2, Gauge::default());
+        for name in ["1", "2", "3"] {
+            queue.add(key("a", name));
+        }
+        queue.add_first(&key("a", "3"));
+        queue.add_first(&key("a", "4"));
+        let mut begun = Vec::new();
+        while let Some(next) = queue.begin() {
+            begun.push(next.name.clone());
+            queue.end(next, None);
+        }
+        assert_eq!(begun, ["4", "3", "1", "2"]);
         assert_eq!(queue.depth.get(), 0);
     }
 

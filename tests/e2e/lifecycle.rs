@@ -1,6 +1,7 @@
 //! From a manifest to a working link and back.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::metrics::Scrape;
@@ -175,6 +176,26 @@ fn sigterm_in_the_middle_of_an_lro() {
         let puts = azure.writes().await.unwrap();
         let ours = puts.iter().filter(|w| w["method"] == "PUT" && w["id"].as_str().unwrap().contains(signalr));
         assert_eq!(ours.count(), 1);
+    });
+}
+
+/// An API server takes the connection, and says nothing.
+#[test]
+fn sigterm_ends_a_start_that_waits_for_the_api_server() {
+    run(async {
+        let scene = scene().await;
+        let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let mut settings = crate::settings(scene, "silent");
+        let kubeconfig = std::fs::read_to_string(&settings.kubeconfig).unwrap();
+        let server = kubeconfig.split('"').find(|word| word.starts_with("https://")).unwrap();
+        settings.kubeconfig = scene.cluster.directory().join("silent.kubeconfig");
+        let elsewhere = kubeconfig.replace(server, &format!("https://{}", silent.local_addr().unwrap()));
+        std::fs::write(&settings.kubeconfig, elsewhere).unwrap();
+        let operator = testkit::Operator::start(&settings).unwrap();
+        let _connection = silent.accept().unwrap();
+        let begun = Instant::now();
+        assert!(operator.terminate().unwrap().success());
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     });
 }
 
