@@ -57,7 +57,7 @@ async fn race(seed: u64) -> ([Stage; 2], BTreeSet<String>) {
         tokio::time::sleep(SETTLED).await;
         stages[winner].nothing_left(ONE).unwrap();
     };
-    let both = futures::future::join(processes(&first), processes(&second));
+    let both = futures::future::join(processes(&first, Duration::ZERO), processes(&second, Duration::ZERO));
     tokio::select! {
         _ = both => {}
         () = watch => {}

@@ -142,6 +142,15 @@ fn one_link_costs_at_most_7_kubernetes_writes_and_few_calls() {
     }
 }
 
+/// 10 s after the first refusal, and the longer the more often.
+#[test]
+fn a_signalr_that_is_busy_for_ten_minutes_is_asked_a_few_times() {
+    let life = run(&scenarios::busy_for_ten_minutes(), Circumstances::default());
+    assert!(life.problems.is_empty(), "{:?}", life.problems);
+    let puts = life.log.iter().filter(|line| line.contains("call ") && line.contains("PUT sharedprivatelink")).count();
+    assert!((5..=15).contains(&puts), "{puts} PUTs:\n{}", life.log.join("\n"));
+}
+
 /// What a row of cells came to.
 #[derive(Default)]
 struct Row {

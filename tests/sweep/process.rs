@@ -1,5 +1,6 @@
 //! The operator's process: everything it remembers, made anew after every crash.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,12 +13,13 @@ use http::{Request, Response};
 use kube::Client;
 use kube::runtime::watcher::Event;
 use signalr_private_link_core::Limits;
-use signalr_private_link_operator::azure::{ArmClient, ArmSetup, Lost, TokenSource, Transport};
+use signalr_private_link_operator::azure::{ArmClient, ArmSetup, Lost, TokenSource, Transport, WriteKind};
 use signalr_private_link_operator::controller::{self, Setup};
 use signalr_private_link_operator::health::Readiness;
 use signalr_private_link_operator::kubernetes::{Events, Objects, deadline};
 use signalr_private_link_operator::metrics::Metrics;
 use signalr_private_link_operator::reconcile::{self, Context, Index, Lanes, Memories, ObjectKey, Sequel};
+use testkit::azure::SUBSCRIPTION;
 use testkit::kube_client::connection;
 use tokio::sync::mpsc;
 use tower::Layer as _;
@@ -153,10 +155,32 @@ impl Process {
     }
 }
 
-/// The whole controller, one process after the other, each until it crashes.
-pub async fn processes(boundary: &Arc<Boundary>) {
+/// In so many other namespaces a call of each kind waits all the time: a read waits longer than what it shows may be acted on.
+const FLOODING: usize = 120;
+
+/// For so long nothing is left of the budget, and every call that may wait does.
+async fn flood(arm: ArmClient, flooded: Duration) -> Infallible {
+    let namespace = async |number: usize| {
+        let arm = arm.on_behalf_of(&format!("flood-{number}"));
+        let again = async |kind: Option<WriteKind>| loop {
+            match kind {
+                None => arm.admit_read(SUBSCRIPTION).await,
+                Some(kind) => arm.admit_write(SUBSCRIPTION, kind).await,
+            }
+        };
+        futures::future::join(again(None), again(Some(WriteKind::Create))).await
+    };
+    let all = futures::future::join_all((0..FLOODING).map(namespace));
+    let _: Result<Vec<(Infallible, Infallible)>, _> = tokio::time::timeout(flooded, all).await;
+    std::future::pending().await
+}
+
+/// The whole controller, one process after the other, each until it crashes. Each begins with a flood of another namespace
+/// that lasts for so long.
+pub async fn processes(boundary: &Arc<Boundary>, flooded: Duration) {
     loop {
         let Wires { client, arm, metrics } = Wires::new(boundary);
+        let flood = flood(arm.clone(), flooded);
         let setup = Setup {
             client,
             arm,
@@ -175,6 +199,7 @@ pub async fn processes(boundary: &Arc<Boundary>) {
                 let _ = boundary.crashed.notified().now_or_never();
             }
             () = controller::run(setup, std::future::pending()) => boundary.problem("the controller ended by itself"),
+            never = flood => match never {},
         }
         tokio::time::sleep(Duration::from_secs(5)).await;
     }

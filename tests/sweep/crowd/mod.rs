@@ -35,6 +35,8 @@ const RED: &str = "red-kv";
 const BLUE: &str = "blue-kv";
 /// How long faults strike, and people act.
 const TROUBLE: Duration = Duration::from_secs(3600);
+/// How long a process starts with an empty budget, where another namespace floods it.
+const FLOODED: Duration = Duration::from_secs(1200);
 /// From then on, everything has come to rest by this time: a wait that faults have lengthened is
 /// half an hour at most, and one behind the other on one SignalR.
 const PEACE: Duration = Duration::from_secs(3 * 3600);
@@ -149,10 +151,12 @@ struct Outcome {
 async fn crowd(seed: u64) -> Outcome {
     let circumstances = Circumstances { strike: Strike::Random, slow: true, seed, ..Circumstances::default() };
     let boundary = Boundary::new(TIMINGS, circumstances, false);
+    // In every second one the budget is empty: each write waits before what authorises it is read.
+    let flooded = if seed % 2 == 1 { FLOODED } else { Duration::ZERO };
     let mut crowd = Crowd { stage: Stage(boundary.clone()), wanted: BTreeSet::new() };
     crowd.begin();
     tokio::select! {
-        () = processes(&boundary) => {}
+        () = processes(&boundary, flooded) => {}
         () = crowd.live() => {}
     }
     let mut calls = boundary.calls();

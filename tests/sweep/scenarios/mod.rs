@@ -105,6 +105,8 @@ pub fn approved_by_hand() -> Scenario {
     Scenario { name: "approved_by_hand", ..scenario(manual, works).then(pending, approve) }
 }
 
+pub use signalr::busy_for_ten_minutes;
+
 /// From the manifest to Ready, with the operator's.
 pub fn approved() -> Scenario {
     Scenario { name: "approved", ..scenario(automatic, works) }

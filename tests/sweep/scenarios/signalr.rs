@@ -52,6 +52,15 @@ fn busy_while_it_says_succeeded() -> Scenario {
     scenario(setup, works).then(pending, approve)
 }
 
+/// It refuses every change for ten minutes.
+pub fn busy_for_ten_minutes() -> Scenario {
+    let setup = |s: &Stage| {
+        signalr(s, json!({"busyForMs": 600_000}));
+        manual(s);
+    };
+    Scenario { name: "busy_for_ten_minutes", ..scenario(setup, |s| s.says(ONE, "PendingApproval")) }
+}
+
 fn updating_for_minutes() -> Scenario {
     let setup = |s: &Stage| {
         signalr(s, json!({"provisioningState": "Updating"}));

@@ -48,20 +48,19 @@ pub async fn vault(binary: &Path) -> anyhow::Result<()> {
     print(&format!("| memory | {} MiB |", place.operator()?.memory().unwrap_or_default() / 1024))
 }
 
-/// Objects that all claim one link, each in a namespace that it shares with nine others.
+/// Objects of one name that all claim one link, each in a namespace of its own.
 pub async fn rivals(binary: &Path) -> anyhow::Result<()> {
-    progress(&format!("{RIVALS} objects that claim one link"));
-    let namespaces = RIVALS / 10;
-    let mut place = Place::start(binary, timings(100, 0), namespaces).await?;
+    progress(&format!("{RIVALS} objects of one name that claim one link"));
+    let mut place = Place::start(binary, timings(100, 0), RIVALS).await?;
     place.add_parents(1).await?;
     place.start_operator(PACE).await?;
-    let items = (0..RIVALS).map(|link| (namespace(link % namespaces), format!("link-{link}"), "0".to_owned()));
+    let items = (0..RIVALS).map(|link| (namespace(link), "link".to_owned(), "0".to_owned()));
     let begun = Instant::now();
     place.create_each(items.collect(), &json!({"azureName": "shared"})).await?;
     place.until(1, "reason", "PendingApproval", LIMIT).await?;
     place.until(RIVALS - 1, "reason", "OwnershipConflict", LIMIT).await?;
     let counts = place.scene.azure.counts().await?;
-    print(&format!("\n## {RIVALS} objects that claim one link\n\n| what | value |\n|---|---|"))?;
+    print(&format!("\n## {RIVALS} objects of one name that claim one link\n\n| what | value |\n|---|---|"))?;
     print(&format!("| until one has it and the others are told | {:.1} s |", begun.elapsed().as_secs_f64()))?;
     print(&format!("| creations | {} |", count(&counts, "PUT link")))?;
     let used = place.operator()?.processor_time().unwrap_or_default();
