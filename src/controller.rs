@@ -92,9 +92,9 @@ async fn work(
         tokio::select! {
             biased;
             () = &mut shutdown => break,
-            // One that panics outside of a pass, which would catch it, takes its object along: a new process has all of them.
+            // A worker that panics outside of a pass would leave its object running for ever: the process ends.
             Some(Err(panicked)) = workers.join_next() => std::panic::resume_unwind(panicked.into_panic()),
-            Some(key) = called.recv() => queue.add_first(&key),
+            Some(key) = called.recv() => queue.add_first(key),
             Some(key) = woken.recv() => queue.add(key),
             Some(key) = changes.next() => queue.add(key),
             never = queue.keep_time() => match never {},

@@ -32,8 +32,15 @@ enum State {
     Waits(Key),
     /// It waits for a place.
     Due,
-    /// A pass is under way; whether somebody has asked for another one since.
-    Runs { again: bool },
+    /// A pass is under way; where the object comes if somebody has asked for another one since.
+    Runs { again: Option<Place> },
+}
+
+/// Where among those of its namespace that are due.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Last,
+    First,
 }
 
 #[derive(Default)]
@@ -72,25 +79,21 @@ impl Schedule {
     }
 
     /// Somebody asks for a look at once.
-    fn add(&mut self, key: ObjectKey) {
+    fn add(&mut self, key: ObjectKey, place: Place) {
         match self.states.get_mut(&key) {
+            Some(State::Due) if place == Place::First => {
+                if let Some(namespace) = self.namespaces.get_mut(&key.namespace) {
+                    namespace.due.retain(|due| *due != key);
+                    namespace.due.push_front(key);
+                }
+            }
             Some(State::Due) => {}
-            Some(State::Runs { again }) => *again = true,
+            Some(State::Runs { again }) => *again = (*again).max(Some(place)),
             Some(State::Waits(timer)) => {
                 self.timers.try_remove(timer);
-                self.become_due(key);
+                self.become_due(key, place);
             }
-            None => self.become_due(key),
-        }
-    }
-
-    /// A look at once, before all others of its namespace.
-    fn add_first(&mut self, key: &ObjectKey) {
-        self.add(key.clone());
-        let Some(namespace) = self.namespaces.get_mut(&key.namespace) else { return };
-        let at = namespace.due.iter().rposition(|due| due == key);
-        if let Some(first) = at.and_then(|at| namespace.due.remove(at)) {
-            namespace.due.push_front(first);
+            None => self.become_due(key, place),
         }
     }
 
@@ -103,25 +106,31 @@ impl Schedule {
                 self.namespaces.remove(&key.namespace);
             }
         }
-        let again = matches!(self.states.remove(&key), Some(State::Runs { again: true }));
-        match wait {
-            _ if again => self.become_due(key),
-            Some(Duration::ZERO) => self.become_due(key),
-            Some(wait) => {
+        let again = match self.states.remove(&key) {
+            Some(State::Runs { again }) => again,
+            _ => None,
+        };
+        match (again, wait) {
+            (Some(place), _) => self.become_due(key, place),
+            (None, Some(Duration::ZERO)) => self.become_due(key, Place::Last),
+            (None, Some(wait)) => {
                 let timer = self.timers.insert(key.clone(), wait.min(LONGEST));
                 self.states.insert(key, State::Waits(timer));
             }
-            None => {}
+            (None, None) => {}
         }
     }
 
-    fn become_due(&mut self, key: ObjectKey) {
+    fn become_due(&mut self, key: ObjectKey, place: Place) {
         self.depth.inc();
         let namespace = self.namespaces.entry(key.namespace.clone()).or_default();
         if namespace.due.is_empty() {
             self.turns.push_back(key.namespace.clone());
         }
-        namespace.due.push_back(key.clone());
+        match place {
+            Place::Last => namespace.due.push_back(key.clone()),
+            Place::First => namespace.due.push_front(key.clone()),
+        }
         self.states.insert(key, State::Due);
     }
 
@@ -149,7 +158,7 @@ impl Schedule {
             if let Some(key) = next {
                 self.running += 1;
                 self.depth.dec();
-                self.states.insert(key.clone(), State::Runs { again: false });
+                self.states.insert(key.clone(), State::Runs { again: None });
                 return Some(key);
             }
         }
@@ -160,7 +169,7 @@ impl Schedule {
     fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match self.timers.poll_expired(context) {
             Poll::Ready(Some(expired)) => {
-                self.become_due(expired.into_inner());
+                self.become_due(expired.into_inner(), Place::Last);
                 Poll::Ready(())
             }
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
@@ -188,13 +197,13 @@ impl Queue {
 
     /// Somebody asks for a look at once.
     pub fn add(&self, key: ObjectKey) {
-        self.schedule.lock().add(key);
+        self.schedule.lock().add(key, Place::Last);
         self.due.notify_last();
     }
 
     /// It is the object's turn to write, which others wait for: it is looked at before all others of its namespace.
-    pub fn add_first(&self, key: &ObjectKey) {
-        self.schedule.lock().add_first(key);
+    pub fn add_first(&self, key: ObjectKey) {
+        self.schedule.lock().add(key, Place::First);
         self.due.notify_last();
     }
 
@@ -263,13 +272,13 @@ mod tests {
     async fn a_flood_in_one_namespace_leaves_room_for_others() {
         let mut queue = Schedule::new(4, Gauge::default());
         for name in ["1", "2", "3", "4"] {
-            queue.add(key("flood", name));
+            queue.add(key("flood", name), Place::Last);
         }
         assert_eq!(begin(&mut queue), ["flood/1", "flood/2"]);
         assert_eq!(queue.depth.get(), 2);
-        queue.add(key("quiet", "1"));
-        queue.add(key("quiet", "2"));
-        queue.add(key("third", "1"));
+        queue.add(key("quiet", "1"), Place::Last);
+        queue.add(key("quiet", "2"), Place::Last);
+        queue.add(key("third", "1"), Place::Last);
         assert_eq!(begin(&mut queue), ["quiet/1", "third/1"], "the namespaces take turns");
         queue.end(key("third", "1"), None);
         assert_eq!(begin(&mut queue), ["quiet/2"], "one has no more than half");
@@ -288,16 +297,19 @@ mod tests {
     async fn whose_turn_it_is_to_write_waits_behind_none_of_its_namespace() {
         let mut queue = Schedule::new(2, Gauge::default());
         for name in ["1", "2", "3"] {
-            queue.add(key("a", name));
+            queue.add(key("a", name), Place::Last);
         }
-        queue.add_first(&key("a", "3"));
-        queue.add_first(&key("a", "4"));
+        queue.add(key("a", "3"), Place::First);
+        queue.add(key("a", "4"), Place::First);
         let mut begun = Vec::new();
         while let Some(next) = queue.begin() {
             begun.push(next.name.clone());
+            if begun.len() == 1 {
+                queue.add(next.clone(), Place::First);
+            }
             queue.end(next, None);
         }
-        assert_eq!(begun, ["4", "3", "1", "2"]);
+        assert_eq!(begun, ["4", "4", "3", "1", "2"], "the first was called once more while its pass ran");
         assert_eq!(queue.depth.get(), 0);
     }
 
@@ -306,8 +318,8 @@ mod tests {
     async fn a_turn_is_a_few_objects_long_where_there_are_many_places() {
         let mut queue = Schedule::new(3 * TURNS, Gauge::default());
         for name in ["1", "2", "3", "4"] {
-            queue.add(key("a", name));
-            queue.add(key("b", name));
+            queue.add(key("a", name), Place::Last);
+            queue.add(key("b", name), Place::Last);
         }
         assert_eq!(begin(&mut queue), ["a/1", "a/2", "a/3", "b/1", "b/2", "b/3", "a/4", "b/4"]);
     }
@@ -316,10 +328,10 @@ mod tests {
     async fn one_pass_over_an_object_at_a_time_and_none_is_lost() {
         let mut queue = Schedule::new(4, Gauge::default());
         for _ in 0..3 {
-            queue.add(key("a", "1"));
+            queue.add(key("a", "1"), Place::Last);
         }
         assert_eq!(begin(&mut queue), ["a/1"]);
-        queue.add(key("a", "1"));
+        queue.add(key("a", "1"), Place::Last);
         assert!(begin(&mut queue).is_empty(), "it runs");
         queue.end(key("a", "1"), Some(Duration::from_secs(600)));
         assert_eq!(begin(&mut queue), ["a/1"], "somebody asked while it ran");
@@ -330,7 +342,7 @@ mod tests {
         assert_eq!(begin(&mut queue), ["a/1"]);
         // A look at once takes the place of a later one.
         queue.end(key("a", "1"), Some(Duration::MAX));
-        queue.add(key("a", "1"));
+        queue.add(key("a", "1"), Place::Last);
         assert_eq!(begin(&mut queue), ["a/1"]);
         queue.end(key("a", "1"), Some(Duration::ZERO));
         assert_eq!(begin(&mut queue), ["a/1"]);

@@ -24,7 +24,7 @@ const RESERVE: f64 = 0.1;
 /// On whose behalf a call is made.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
-    /// The namespace; none of them, where several wait together. All have equal shares.
+    /// The namespace: all of them have equal shares.
     pub tenant: Arc<str>,
     /// It does not wait behind others: a write rests on it that is about to be made.
     pub is_urgent: bool,
@@ -49,20 +49,25 @@ impl Bucket {
     }
 }
 
-/// The turn to make one call. Several namespaces may wait for the same call, each in its own queue: the one that is served
-/// first gives the turn to all.
+/// The turn to make one call, and which namespace's it was. Several namespaces may wait for the same call, each in its own
+/// queue: the one that is served first gives the turn to all.
 #[derive(Debug, Default)]
-pub struct Turn(SetOnce<()>);
+pub struct Turn(SetOnce<Arc<str>>);
 
 impl Turn {
-    /// Gives the turn; whether nobody had given it before.
-    pub fn give(&self) -> bool {
-        self.0.set(()).is_ok()
+    /// Gives the turn to a call that waits for nobody.
+    pub fn at_once(turn: &Arc<Self>) {
+        turn.give(&Arc::default());
     }
 
-    /// Waits until it is given.
-    pub(super) async fn wait(&self) {
-        self.0.wait().await;
+    /// Gives the turn; whether nobody had given it before.
+    pub(super) fn give(&self, tenant: &Arc<str>) -> bool {
+        self.0.set(tenant.clone()).is_ok()
+    }
+
+    /// Waits until it is given; the namespace whose turn it was.
+    pub(super) async fn wait(&self) -> Arc<str> {
+        self.0.wait().await.clone()
     }
 }
 
@@ -129,23 +134,28 @@ impl Account {
                 let rate = self.bucket.limits().1 / pace;
                 return Some(Duration::from_secs_f64(missing.min(1.0) / rate).max(Duration::from_millis(1)));
             }
-            // One that has been served in another queue, or waits no more, takes nothing.
-            if self.next().and_then(|waiter| waiter.upgrade()).is_some_and(|turn| turn.give()) {
+            if self.give() {
                 self.left -= 1.0;
             }
         }
     }
 
-    fn next(&mut self) -> Option<Waiter> {
-        if let Some(waiter) = self.urgent.pop_front() {
-            return Some(waiter);
+    /// Gives the next turn, if anybody still waits: one that has been served in another queue, or waits no more, takes
+    /// nothing, and costs its namespace nothing.
+    fn give(&mut self) -> bool {
+        let give = |waiting: &mut VecDeque<Waiter>, tenant: &Arc<str>| {
+            let turns = std::iter::from_fn(|| waiting.pop_front()).filter_map(|waiter| waiter.upgrade());
+            turns.into_iter().any(|turn| turn.give(tenant))
+        };
+        if !self.urgent.is_empty() {
+            return give(&mut self.urgent, &Arc::default());
         }
-        let (tenant, mut waiting) = self.tenants.pop_front()?;
-        let waiter = waiting.pop_front();
+        let Some((tenant, mut waiting)) = self.tenants.pop_front() else { return false };
+        let is_given = give(&mut waiting, &tenant);
         if !waiting.is_empty() {
             self.tenants.push_back((tenant, waiting));
         }
-        waiter
+        is_given
     }
 }
 
@@ -267,12 +277,29 @@ mod tests {
         let begun = Instant::now();
         assert!(tokio::time::timeout(Duration::from_secs(1), turn.wait()).await.is_err(), "at the end of the flood");
         budget.queue("s", Bucket::Reads, &quiet, &turn);
-        turn.wait().await;
+        assert_eq!(*turn.wait().await, *"quiet");
         assert!(begun.elapsed() < Duration::from_millis(1_200), "{:?}", begun.elapsed());
         // Its place in the other queue costs nothing.
         flood.await;
-        assert!(begun.elapsed() < Duration::from_millis(41_200), "821 calls at 20 a second: {:?}", begun.elapsed());
-        assert!(!turn.give(), "it is given once");
+        assert!(begun.elapsed() < Duration::from_millis(41_080), "821 calls at 20 a second: {:?}", begun.elapsed());
+        assert!(!turn.give(&"late".into()), "it is given once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_many_of_a_namespace_wait_for_costs_it_one_turn() {
+        let budget = Budget::new(1.0);
+        let (flooding, quiet) = (caller("flood"), caller("quiet"));
+        let mut flood = Box::pin(spend(&budget, 1_000, &flooding));
+        assert!((&mut flood).now_or_never().is_none());
+        let turn = Arc::new(Turn::default());
+        (0..128).for_each(|_| budget.queue("s", Bucket::Reads, &quiet, &turn));
+        let begun = Instant::now();
+        let calls = async {
+            turn.wait().await;
+            spend(&budget, 1, &quiet).await;
+        };
+        futures::future::select(Box::pin(calls), flood).await;
+        assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::budget::{Budget, Caller, Turn};
-use super::call::{About, Answer, CallKind, Failed, Fate, WriteKind, service};
+use super::call::{self, About, Answer, CallKind, Failed, Fate, WriteKind};
 use super::cloud::ApiVersions;
 use super::error::{code_and_message, correlation, date, remaining, retry_after};
 use super::gate::{Bucket, Gates, Scope};
@@ -93,11 +93,6 @@ impl ArmClient {
         Self { shared: self.shared.clone(), caller: Caller { tenant: namespace.into(), is_urgent: false } }
     }
 
-    /// The same, on behalf of all who have asked for something together.
-    pub(super) fn on_behalf_of_all(&self) -> Self {
-        self.on_behalf_of("")
-    }
-
     /// The same, for the last reads before a write: they do not wait behind others.
     #[must_use]
     pub fn without_waiting(&self) -> Self {
@@ -120,12 +115,12 @@ impl ArmClient {
         self.shared.budget.spend(subscription, Bucket::Reads, &self.caller).await;
     }
 
-    /// Asks for the turn to make one more read, which others may have asked for already. What is not sent, because Azure does
-    /// not answer, waits for none.
+    /// Asks for the turn to make one more read, which others may have asked for already. What will not be sent, because Azure
+    /// does not answer, waits for none.
     pub(super) fn ask_to_read(&self, call: CallKind, subscription: &str, turn: &Arc<Turn>) {
         let Shared { silences, budget, .. } = &*self.shared;
-        if silences.is_silent(&service(Some(call), subscription)) {
-            turn.give();
+        if silences.is_silent(&call::service(Some(call), subscription)) {
+            Turn::at_once(turn);
         } else {
             budget.queue(subscription, Bucket::Reads, &self.caller, turn);
         }
@@ -251,7 +246,7 @@ impl ArmClient {
             return Err(Failed { fate: Fate::DecideAgain, ..not_sent(Failure::Transient(None), why.into()) });
         }
         // Last of all: whoever may go finds out for all others.
-        let service = service(about.call, &about.subscription);
+        let service = call::service(about.call, &about.subscription);
         if let Some(left) = silences.rest(&service) {
             let why = "ARM has not answered the last calls; nothing was sent";
             return Err(not_sent(Failure::Transient(Some(left)), why.into()));

@@ -40,8 +40,8 @@ impl<T> Default for Shared<T> {
 
 impl<T: Send + Sync + 'static> Shared<T> {
     /// The answer for `key`, from a request that is sent after this call: a `moment` after its first caller's at the
-    /// earliest, and once it has its turn. Others join until then, and each of them will `ask` for the turn. At most one
-    /// request per key is under way. It goes on if its first caller goes away.
+    /// earliest, and once it has its turn, which the request is told the namespace of. Others join until then, and each of
+    /// them will `ask` for the turn. At most one request per key is under way. It goes on if its first caller goes away.
     ///
     /// # Errors
     /// The failure of the one request, shared alike.
@@ -50,7 +50,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         key: &str,
         moment: Duration,
         ask: impl FnOnce(&Arc<Turn>),
-        request: impl FnOnce() -> F + Send + 'static,
+        request: impl FnOnce(Arc<str>) -> F + Send + 'static,
     ) -> Answer<T>
     where
         F: Future<Output = Result<T, ArmError>> + Send + 'static,
@@ -65,7 +65,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         answer.await
     }
 
-    fn batch<F>(&self, key: String, moment: Duration, request: impl FnOnce() -> F + Send + 'static) -> Batch<T>
+    fn batch<F>(&self, key: String, moment: Duration, request: impl FnOnce(Arc<str>) -> F + Send + 'static) -> Batch<T>
     where
         F: Future<Output = Result<T, ArmError>> + Send + 'static,
     {
@@ -77,7 +77,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         let span = Span::current();
         let answer = async move {
             tokio::time::sleep(moment).await;
-            given.wait().await;
+            let tenant = given.wait().await;
             let earlier = running.lock().entry(key.clone()).or_default().clone();
             let answer = {
                 let _one_at_a_time = earlier.lock().await;
@@ -85,7 +85,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
                 if let Some(gathering) = gathering.upgrade() {
                     gathering.lock().remove(&key);
                 }
-                request().await.map(Arc::new)
+                request(tenant).await.map(Arc::new)
             };
             let mut running = running.lock();
             // This batch and the map hold it: no other one waits.
@@ -118,8 +118,11 @@ impl Reads {
         moment: Duration,
         note: impl FnOnce(&SignalRId, &Links) + Send + 'static,
     ) -> Answer<Links> {
-        let (client, id) = (arm.on_behalf_of_all(), signalr.clone());
-        let request = move || async move { client.list_links(&id).await.inspect(|links| note(&id, links)) };
+        let (client, id) = (arm.clone(), signalr.clone());
+        // The other pages of the list are read on behalf of the same namespace.
+        let request = move |tenant: Arc<str>| async move {
+            client.on_behalf_of(&tenant).list_links(&id).await.inspect(|links| note(&id, links))
+        };
         let ask = |turn: &Arc<Turn>| arm.ask_to_read(CallKind::ListLinks, signalr.subscription(), turn);
         self.links.read(signalr.key(), moment, ask, request).await
     }
@@ -129,8 +132,8 @@ impl Reads {
     /// # Errors
     /// As [`ArmClient::list_connections`].
     pub async fn connections(&self, arm: &ArmClient, vault: &VaultId, moment: Duration) -> Answer<Connections> {
-        let (client, id) = (arm.on_behalf_of_all(), vault.clone());
-        let request = move || async move { client.list_connections(&id).await };
+        let (client, id) = (arm.clone(), vault.clone());
+        let request = move |tenant: Arc<str>| async move { client.on_behalf_of(&tenant).list_connections(&id).await };
         let ask = |turn: &Arc<Turn>| arm.ask_to_read(CallKind::ListConnections, vault.subscription(), turn);
         self.connections.read(vault.key(), moment, ask, request).await
     }
@@ -145,15 +148,11 @@ mod tests {
 
     use super::*;
 
-    fn at_once(turn: &Arc<Turn>) {
-        turn.give();
-    }
-
     fn request(
         count: &Arc<AtomicUsize>,
-    ) -> impl FnOnce() -> BoxFuture<'static, Result<usize, ArmError>> + Send + 'static {
+    ) -> impl FnOnce(Arc<str>) -> BoxFuture<'static, Result<usize, ArmError>> + Send + 'static {
         let count = count.clone();
-        move || {
+        move |_| {
             async move {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 sleep(Duration::from_secs(1)).await;
@@ -168,14 +167,14 @@ mod tests {
         let (shared, count) = (Shared::<usize>::default(), Arc::new(AtomicUsize::new(0)));
         let gather = Duration::from_millis(100);
         let early = futures::future::join(
-            shared.read("a", gather, at_once, request(&count)),
-            shared.read("a", gather, at_once, request(&count)),
+            shared.read("a", gather, Turn::at_once, request(&count)),
+            shared.read("a", gather, Turn::at_once, request(&count)),
         );
         let late = async {
             sleep(Duration::from_millis(500)).await;
             futures::future::join(
-                shared.read("a", gather, at_once, request(&count)),
-                shared.read("b", gather, at_once, request(&count)),
+                shared.read("a", gather, Turn::at_once, request(&count)),
+                shared.read("b", gather, Turn::at_once, request(&count)),
             )
             .await
         };
@@ -195,7 +194,7 @@ mod tests {
         let joins = async {
             sleep(Duration::from_secs(60)).await;
             assert_eq!(count.load(Ordering::SeqCst), 0);
-            shared.read("a", Duration::from_secs(60), at_once, request(&count)).await
+            shared.read("a", Duration::from_secs(60), Turn::at_once, request(&count)).await
         };
         let begun = tokio::time::Instant::now();
         let (first, second) = futures::future::join(waits, joins).await;
@@ -206,8 +205,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_batch_that_nobody_waits_for_any_more_does_not_keep_itself_alive() {
         let (shared, held) = (Shared::<usize>::default(), Arc::new(()));
-        let request = |held: Arc<()>| move || async move { Ok(Arc::strong_count(&held)) };
-        let read = shared.read("a", Duration::from_secs(1), at_once, request(held.clone()));
+        let request = |held: Arc<()>| move |_| async move { Ok(Arc::strong_count(&held)) };
+        let read = shared.read("a", Duration::from_secs(1), Turn::at_once, request(held.clone()));
         assert!(tokio::time::timeout(Duration::from_millis(1), read).await.is_err(), "its caller is gone");
         assert_eq!(Arc::strong_count(&held), 2, "the batch waits for others");
         drop(shared);

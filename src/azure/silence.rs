@@ -21,14 +21,19 @@ struct Silence {
     /// Calls in a row that got no answer.
     lost: u32,
     /// When the last of them was counted.
-    since: Instant,
+    counted_at: Instant,
     until: Instant,
 }
 
 impl Silence {
-    /// Long enough after its end nobody remembers it.
+    /// How long nothing is sent yet, if so.
+    fn left(&self, now: Instant) -> Option<Duration> {
+        (self.lost >= MANY && self.until > now).then(|| self.until - now)
+    }
+
+    /// Nobody remembers it.
     fn is_over(&self, now: Instant) -> bool {
-        self.until + REST.to < now
+        self.until.max(self.counted_at) + REST.to < now
     }
 }
 
@@ -39,8 +44,7 @@ pub(super) struct Silences(Locked<HashMap<String, Silence>>);
 impl Silences {
     /// Whether nothing is to be sent yet, as far as it is known.
     pub(super) fn is_silent(&self, scope: &str) -> bool {
-        let silences = self.0.lock();
-        silences.get(scope).is_some_and(|silence| silence.lost >= MANY && silence.until > Instant::now())
+        self.0.lock().get(scope).is_some_and(|silence| silence.left(Instant::now()).is_some())
     }
 
     /// How long nothing is to be sent yet. The first that asks after that time finds out for all others.
@@ -48,8 +52,8 @@ impl Silences {
         let now = Instant::now();
         let mut silences = self.0.lock();
         let silence = silences.get_mut(scope).filter(|silence| silence.lost >= MANY)?;
-        if silence.until > now {
-            return Some(silence.until - now);
+        if let Some(left) = silence.left(now) {
+            return Some(left);
         }
         silence.until = now + DEADLINE;
         None
@@ -61,12 +65,12 @@ impl Silences {
         let now = Instant::now();
         let mut silences = self.0.lock();
         silences.retain(|other, silence| other == scope || !silence.is_over(now));
-        let silence = silences.entry(scope.to_owned()).or_insert(Silence { lost: 0, since: now, until: now });
-        if silence.lost >= MANY && begun < silence.since {
+        let silence = silences.entry(scope.to_owned()).or_insert(Silence { lost: 0, counted_at: now, until: now });
+        if silence.lost >= MANY && begun < silence.counted_at {
             return;
         }
         silence.lost = silence.lost.saturating_add(1);
-        silence.since = now;
+        silence.counted_at = now;
         if let Some(probes) = silence.lost.checked_sub(MANY) {
             silence.until = now + backoff::delay(REST, probes, 0.0);
         }
@@ -102,5 +106,9 @@ mod tests {
         assert_eq!(silences.rest("a"), Some(Duration::from_millis(7_500)));
         silences.end("a");
         assert_eq!(silences.rest("a"), None);
+        silences.lose("b", Instant::now());
+        tokio::time::advance(REST.to * 2).await;
+        silences.lose("c", Instant::now());
+        assert_eq!(silences.0.lock().len(), 1, "nobody has asked b again");
     }
 }

@@ -104,7 +104,7 @@ impl Lanes {
         });
     }
 
-    /// The object waits for its turn, and is woken then. `was_busy` is what its pass was told when it began.
+    /// The object waits for its turn, and is woken then. `was_busy` says whether its pass was told to wait when it began.
     pub fn queue(&self, signalr: &str, object: &ObjectKey, was_busy: bool) {
         self.change(signalr, |lane| {
             let had_turn = lane.is_first(object);
@@ -119,7 +119,7 @@ impl Lanes {
                 lane.queue.push_back(object.clone());
             }
             // It was to write, and found the SignalR busy all the same. Whoever comes after it would, too.
-            if had_turn || (lane.is_first(object) && !lane.is_busy_for(object)) {
+            if had_turn || (!was_busy && lane.is_first(object) && !lane.is_busy_for(object)) {
                 lane.refuse(self.pace);
             }
         });
@@ -327,7 +327,7 @@ mod tests {
         lanes.occupy("s", &key("a"));
         lanes.queue("s", &key("b"), true);
         lanes.queue("s", &key("c"), true);
-        lanes.queue("another", &key("a"), true);
+        lanes.queue("another", &key("a"), false);
         lanes.forget(&key("a"));
         assert_eq!(woken.recv().await, Some(key("b")));
         lanes.yield_turn("s", &key("b"));

@@ -19,6 +19,7 @@ use std::time::Duration;
 use futures::{FutureExt as _, TryFutureExt as _};
 use jiff::Timestamp;
 use signalr_private_link_core::desired::Desired;
+use signalr_private_link_core::observed::Reading;
 use signalr_private_link_core::policy::Policy;
 use signalr_private_link_core::report::Ready;
 use signalr_private_link_core::{Action, Again, Limits, Next, Plan, Reason, Report, conclude, plan};
@@ -35,7 +36,7 @@ pub use index::{Change, Index};
 pub use lanes::Lanes;
 pub use memory::Memories;
 use memory::ObjectMemory;
-use wait::Look;
+use wait::{Look, Rhythm};
 
 /// Which object: namespace and name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -164,13 +165,15 @@ struct End {
     told: Option<Reason>,
 }
 
-/// What the plan was told.
+/// What the plan rests on.
 #[derive(Clone, Copy)]
-struct Told {
+struct Seen {
     /// How long ago SignalR's last word is.
     heard_ago: Duration,
     /// Another write to the SignalR was on its way when the pass began, or had just ended.
     was_busy: bool,
+    /// The vault was read.
+    vault: bool,
 }
 
 /// What was being done that the API server did not let happen, and why not.
@@ -242,26 +245,31 @@ impl Subject<'_> {
 impl Pass<'_> {
     async fn run(&self) -> Result<End, Failed> {
         let Self { subject, context, desired, .. } = *self;
-        let (plan, Told { heard_ago, was_busy }) = self.plan_with_reads().await;
+        let (plan, seen) = self.plan_with_reads().await;
         let acts = subject.memory.lock().record_effect(plan.action.as_ref().map(Action::kind));
         let outcome = if plan.action.is_some() { PassOutcome::Acted } else { PassOutcome::Idle };
         let plan = self.carry_out(plan).await;
         let (changed, told) = match &plan.report {
-            Some(said) => self.tell(said, heard_ago).await?,
+            Some(said) => self.tell(said, seen.heard_ago).await?,
             None => (false, None),
         };
         let look = if told == Some(Reason::WaitingForSignalR) {
-            self.queue(was_busy);
+            self.queue(seen.was_busy);
             // It is woken; at the latest when a lane is held no longer by an operation that nobody reports as ended.
             Look::After(lanes::LONGEST)
         } else {
-            Look::planned(plan.again, plan.report.as_ref(), changed || acts, Some(desired), context.limits.pace)
+            // What is confirmed is seen in SignalR's list alone, although the vault's, which may be long, is read once after a start.
+            let is_confirmed = plan.report.as_ref().is_some_and(|said| said.reason == Reason::Approved);
+            let at_vault = seen.vault && !is_confirmed;
+            let parent = if at_vault { desired.vault.key() } else { desired.link.signalr_key() };
+            let rhythm = Rhythm { period: desired.sync_period, parent };
+            Look::planned(plan.again, plan.report.as_ref(), changed || acts, Some(rhythm), context.limits.pace)
         };
         Ok(End { outcome, look, told })
     }
 
-    /// Observes until the plan has all it needs; with the plan, what of it was told that is needed once more.
-    async fn plan_with_reads(&self) -> (Plan, Told) {
+    /// Observes until the plan has all it needs; with the plan, what of it is needed once more.
+    async fn plan_with_reads(&self) -> (Plan, Seen) {
         let mut observed = self.begin();
         let plan = loop {
             match spans::plan(|| plan(self.desired, &observed, (self.context.clock)())) {
@@ -270,7 +278,8 @@ impl Pass<'_> {
             }
         };
         self.settle_lane(&observed);
-        (plan, Told { heard_ago: observed.memory.heard_ago, was_busy: observed.signalr_busy })
+        let vault = !matches!(observed.connections, Reading::NotRead);
+        (plan, Seen { heard_ago: observed.memory.heard_ago, was_busy: observed.signalr_busy, vault })
     }
 
     /// Carries out the plan's effect, if it has one; what is said and done about its outcome.

@@ -1,7 +1,6 @@
 //! The reads of a pass. What the process learns from one is handed to the core's memory at once, so that the
 //! decision sees it; and a lane is freed once the link shows that its operation has ended.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use signalr_private_link_core::ArmError;
@@ -135,20 +134,17 @@ impl Pass<'_> {
     pub(super) async fn permissions(&self) -> Result<Permissions, ArmError> {
         let Self { context, key, .. } = *self;
         let (objects, name) = (context.objects.clone(), key.namespace.clone());
-        let namespace = move || async move {
+        let namespace = move |_| async move {
             let doing = format!("reading the namespace {name}");
             objects.namespace(&name).await.map_err(|error| error.to_arm(&doing))
         };
         let objects = context.objects.clone();
-        let policies = move || async move {
+        let policies = move |_| async move {
             objects.policies().await.map_err(|error| error.to_arm("reading the approval policies"))
         };
-        let at_once = |turn: &Arc<Turn>| {
-            turn.give();
-        };
         let (namespace, policies) = futures::future::join(
-            context.namespaces.read(&key.namespace, GATHER_PERMISSIONS, at_once, namespace),
-            context.policies.read("all", GATHER_PERMISSIONS, at_once, policies),
+            context.namespaces.read(&key.namespace, GATHER_PERMISSIONS, Turn::at_once, namespace),
+            context.policies.read("all", GATHER_PERMISSIONS, Turn::at_once, policies),
         )
         .await;
         let (namespace, policies) = (namespace?, policies?);

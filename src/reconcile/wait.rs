@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use signalr_private_link_core::backoff::{self, Range};
-use signalr_private_link_core::desired::Desired;
 use signalr_private_link_core::reason::{ReadyByReason, Severity};
 use signalr_private_link_core::{Again, Reason, Report};
 
@@ -29,9 +28,17 @@ pub(super) enum Look {
     Growing {
         range: Range,
         least: Duration,
-        /// The SignalR or the vault together with whose other objects one that waits for long is looked at, once in a period.
+        /// The SignalR or vault together with whose other objects one that waits for long is looked at, once in a period.
         parent: Option<String>,
     },
+}
+
+/// How often an object is looked at when all is well, and together with whose others.
+pub(super) struct Rhythm<'a> {
+    /// `syncPeriod`.
+    pub period: Duration,
+    /// The SignalR or the vault.
+    pub parent: &'a str,
 }
 
 impl Look {
@@ -45,23 +52,19 @@ impl Look {
     }
 
     /// As the plan says. `progressed` tells that the pass has changed something: one that has not is no step
-    /// towards anything, and is never followed by another at once (R13). Without `desired` the object names no SignalR.
+    /// towards anything, and is never followed by another at once (R13). Without a `rhythm` the object names no parent.
     pub(super) fn planned(
         again: Again,
         report: Option<&Report>,
         progressed: bool,
-        desired: Option<&Desired>,
+        rhythm: Option<Rhythm<'_>>,
         pace: f64,
     ) -> Self {
         let as_reason = |least| {
             let Some(report) = report else { return Self::Growing { range: AFTER_CHANGE, least, parent: None } };
-            let range = scaled(report.range(desired.map_or(IN_PHASE, |desired| desired.sync_period)), pace);
-            let parent = desired.filter(|_| report.reason == Reason::Approved || range.to >= IN_PHASE.mul_f64(pace));
-            // What is confirmed is seen in SignalR's list alone. All else is seen in the vault's, too, which may be long.
-            let parent = parent.map(|desired| match report.reason {
-                Reason::Approved => desired.link.signalr_key().to_owned(),
-                _ => desired.vault.key().to_owned(),
-            });
+            let range = scaled(report.range(rhythm.as_ref().map_or(IN_PHASE, |rhythm| rhythm.period)), pace);
+            let is_long = report.reason == Reason::Approved || range.to >= IN_PHASE.mul_f64(pace);
+            let parent = rhythm.as_ref().filter(|_| is_long).map(|rhythm| rhythm.parent.to_owned());
             Self::Growing { range, least, parent }
         };
         match again {

@@ -155,7 +155,7 @@ impl Process {
     }
 }
 
-/// In so many other namespaces a call of each kind waits all the time: a read waits longer than what it shows may be acted on.
+/// In so many other namespaces a read and a creation wait all the time: a read waits longer than what it shows may be acted on.
 const FLOODING: usize = 120;
 
 /// For so long nothing is left of the budget, and every call that may wait does.
@@ -171,11 +171,13 @@ async fn flood(arm: ArmClient, flooded: Duration) -> Infallible {
         futures::future::join(again(None), again(Some(WriteKind::Create))).await
     };
     let all = futures::future::join_all((0..FLOODING).map(namespace));
-    let _: Result<Vec<(Infallible, Infallible)>, _> = tokio::time::timeout(flooded, all).await;
+    if !flooded.is_zero() {
+        let _: Result<Vec<(Infallible, Infallible)>, _> = tokio::time::timeout(flooded, all).await;
+    }
     std::future::pending().await
 }
 
-/// The whole controller, one process after the other, each until it crashes. Each begins with a flood of another namespace
+/// The whole controller, one process after the other, each until it crashes. Each begins with a flood of other namespaces
 /// that lasts for so long.
 pub async fn processes(boundary: &Arc<Boundary>, flooded: Duration) {
     loop {

@@ -35,7 +35,7 @@ const RED: &str = "red-kv";
 const BLUE: &str = "blue-kv";
 /// How long faults strike, and people act.
 const TROUBLE: Duration = Duration::from_secs(3600);
-/// How long a process starts with an empty budget, where another namespace floods it.
+/// How long a process has an empty budget from its start on, where other namespaces flood it.
 const FLOODED: Duration = Duration::from_secs(1200);
 /// From then on, everything has come to rest by this time: a wait that faults have lengthened is
 /// half an hour at most, and one behind the other on one SignalR.
