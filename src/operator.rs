@@ -21,12 +21,15 @@ use crate::metrics::Metrics;
 /// How often a replica that waits makes sure that it may read the lease.
 const LOOK_AT_LEASE: Duration = Duration::from_secs(10);
 
+/// A replica that ends while it waits for the lease takes itself out of the election for at most so long.
+const LONGEST_RELEASE: Duration = Duration::from_secs(5);
+
 /// Runs until a signal ends it.
 ///
 /// # Errors
 /// When it cannot start: settings, cluster, definitions, addresses.
 pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
-    // First of all: a signal is never lost, also to a process whose id is 1, which Linux ends for none that it does not handle.
+    // From here on no signal is lost: to a process with the id 1 Linux sends none that it does not handle.
     let shutdown = signal()?.shared();
     let settings = args.cloud_settings().map_err(anyhow::Error::msg)?;
     let metrics = Arc::new(Metrics::default());
@@ -85,7 +88,8 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
         }
         never = stand_by(&client, &args.lease_name, &readiness, &leading) => match never {},
         () = ends_while_waiting(shutdown.clone(), &leading) => {
-            election.release().await;
+            // Whoever waits holds nothing that others could not take.
+            let _ = tokio::time::timeout(LONGEST_RELEASE, election.release()).await;
             Ok(())
         }
     }

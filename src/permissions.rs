@@ -30,8 +30,8 @@ use crate::telemetry;
 const GATHER: Duration = Duration::from_millis(300);
 /// Looking at all links has its price, which does not get smaller with the pace.
 const LEAST_GATHER: Duration = Duration::from_millis(100);
-/// Counting all links that a policy permits takes at most one part in so many of the time: with ten thousand links the
-/// counts are some seconds old.
+/// Counting all links that policies permit takes at most one part in so many of the time: with ten thousand links and a few
+/// policies the counts are some seconds old.
 const PART_OF_THE_TIME: u32 = 400;
 
 /// How long after a status could not be written it is tried again.
@@ -54,7 +54,7 @@ struct Snapshot {
 type Version = (Option<String>, Option<i64>);
 
 /// The policies that cannot be read, and the version that was told of.
-type Told = HashMap<String, Version>;
+type Unreadable = HashMap<String, Version>;
 
 fn version(policy: &StoredPolicy) -> Version {
     (policy.uid(), policy.meta().generation)
@@ -71,11 +71,10 @@ pub async fn watch(client: Client, names: Vec<String>, wake: mpsc::UnboundedSend
     );
     let (namespaces, namespace_events) = namespaces(&client, &names, &context.metrics);
     let mut events = futures::stream::select(policy_events, namespace_events);
-    let (to_wake, to_tell) = (Notify::new(), Notify::new());
+    let (shown, changed) = (Notify::new(), Notify::new());
     let pump = async {
         while events.next().await.is_some() {
-            to_wake.notify_one();
-            to_tell.notify_one();
+            shown.notify_one();
         }
     };
     let gather = GATHER.mul_f64(context.limits.pace).max(LEAST_GATHER);
@@ -83,30 +82,34 @@ pub async fn watch(client: Client, names: Vec<String>, wake: mpsc::UnboundedSend
         let _ = policies.wait_until_ready().await;
         let mut known = snapshot(&policies, &namespaces);
         loop {
-            to_wake.notified().await;
+            shown.notified().await;
             sleep(gather).await;
             let now = snapshot(&policies, &namespaces);
             if now != known {
                 wake_links(&context, &wake, &known, &now);
                 known = now;
+                changed.notify_one();
             }
         }
     };
-    // A count of links is nothing that links wait for, and the other way round.
+    // Links that are woken wait for no count.
     let telling = async {
         let _ = policies.wait_until_ready().await;
         if context.sees_all {
             futures::future::join_all(namespaces.iter().map(Store::wait_until_ready)).await;
         }
-        let mut told = Told::default();
+        let mut unreadable = Unreadable::default();
         loop {
-            let Round { took, has_failed } = say_all(&context, &policies, &namespaces, &mut told).await;
+            let Round { took, has_failed } = say_all(&context, &policies, &namespaces, &mut unreadable).await;
+            let links_changed = async {
+                context.index.changed().await;
+                sleep(gather.max(took * PART_OF_THE_TIME)).await;
+            };
             tokio::select! {
-                () = to_tell.notified() => {}
-                () = context.index.changed(), if context.sees_all => {}
+                () = changed.notified() => {}
+                () = links_changed, if context.sees_all => {}
                 () = sleep(AFTER_FAILURE), if has_failed => {}
             }
-            sleep(gather.max(took * PART_OF_THE_TIME)).await;
         }
     };
     futures::future::join3(pump, waking, telling).await;
@@ -201,7 +204,7 @@ async fn say_all(
     context: &Context,
     policies: &Store<StoredPolicy>,
     namespaces: &Namespaces,
-    unreadable: &mut Told,
+    unreadable: &mut Unreadable,
 ) -> Round {
     let (stored, now, mut round) = (policies.state(), snapshot(policies, namespaces), Round::default());
     unreadable.retain(|name, _| now.policies.contains_key(name));
@@ -209,7 +212,7 @@ async fn say_all(
         let status = match &policy.0 {
             Ok(policy) => {
                 let begun = Instant::now();
-                // An operator that sees some namespaces leaves the count to one that sees all: two of them would never agree.
+                // An operator that sees some namespaces counts nothing: two that see others would never agree.
                 let usable = api::policy(policy).filter(|_| context.sees_all);
                 let permitted = usable.map(|usable| count_permitted(context, &usable, &now));
                 round.took += begun.elapsed();
@@ -235,11 +238,11 @@ async fn say_all(
             }
         };
         match context.objects.write_status(policy.as_ref(), &status).await {
-            // Another version is on its way, and brings us here again.
             Ok(_) if policy.0.is_err() => {
                 unreadable.insert(policy.name_any(), version(policy));
             }
-            Ok(_) | Err(KubeFailure::Changed | KubeFailure::NotFound) => {}
+            Ok(_) | Err(KubeFailure::NotFound) => {}
+            Err(KubeFailure::Changed) => round.has_failed = true,
             Err(error) => {
                 tracing::warn!(policy = policy.name_any(), %error, "the status of the policy could not be written");
                 round.has_failed = true;

@@ -145,8 +145,8 @@ pub struct ApprovalPolicyStatus {
     /// The generation that this status is about; -1 before the operator has looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many links ask for automatic approval now and are permitted by this policy. Only an operator that watches all
-    /// namespaces counts them.
+    /// How many links ask for automatic approval now and are permitted by this policy. Absent where the operator
+    /// does not watch all namespaces, 0 where the policy cannot be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permitted_links: Option<i64>,
     /// In which ways the policy is broader than one subscription, in words.

@@ -184,7 +184,7 @@ fn sigterm_in_the_middle_of_an_lro() {
 fn sigterm_ends_a_start_that_waits_for_the_api_server() {
     run(async {
         let scene = scene().await;
-        let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let mut settings = crate::settings(scene, "silent");
         let kubeconfig = std::fs::read_to_string(&settings.kubeconfig).unwrap();
         let server = kubeconfig.split('"').find(|word| word.starts_with("https://")).unwrap();
@@ -192,7 +192,7 @@ fn sigterm_ends_a_start_that_waits_for_the_api_server() {
         let elsewhere = kubeconfig.replace(server, &format!("https://{}", silent.local_addr().unwrap()));
         std::fs::write(&settings.kubeconfig, elsewhere).unwrap();
         let operator = testkit::Operator::start(&settings).unwrap();
-        let _connection = silent.accept().unwrap();
+        let _connection = tokio::time::timeout(LIMIT, silent.accept()).await.unwrap().unwrap();
         let begun = Instant::now();
         assert!(operator.terminate().unwrap().success());
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());

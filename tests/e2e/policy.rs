@@ -61,6 +61,11 @@ fn a_policy_says_what_it_permits_and_where_it_is_broad() {
         seeing_all.kill().unwrap();
         scene.namespace("other").unwrap();
         let _parts = [operator(scene, ns), operator(scene, "other")];
+        for part in [ns, "other"] {
+            let link = Scene::manifest(part, "part", signalr, vault, &LinkOptions::default());
+            scene.cluster.apply(&link.to_string()).unwrap();
+            scene.until_reason(part, "part", "PendingApproval", LIMIT).await.unwrap();
+        }
         until_policy(scene, "told", "no count", |p| p["status"]["permittedLinks"].is_null()).await;
         let version =
             async || until_policy(scene, "told", "the policy", |_| true).await["metadata"]["resourceVersion"].clone();
