@@ -62,9 +62,10 @@ fn a_policy_says_what_it_permits_and_where_it_is_broad() {
         scene.namespace("other").unwrap();
         let _parts = [operator(scene, ns), operator(scene, "other")];
         for part in [ns, "other"] {
-            let link = Scene::manifest(part, "part", signalr, vault, &LinkOptions::default());
+            let name = format!("seen-in-{part}");
+            let link = Scene::manifest(part, &name, signalr, vault, &LinkOptions::default());
             scene.cluster.apply(&link.to_string()).unwrap();
-            scene.until_reason(part, "part", "PendingApproval", LIMIT).await.unwrap();
+            scene.until_reason(part, &name, "PendingApproval", LIMIT).await.unwrap();
         }
         until_policy(scene, "told", "no count", |p| p["status"]["permittedLinks"].is_null()).await;
         let version =

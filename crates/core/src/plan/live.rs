@@ -190,7 +190,7 @@ fn foreign(d: &Desired, o: &Observed, marker: Option<&Marker>, as_wanted: bool) 
         || "it carries no marker of an operator".to_owned(),
         |m| {
             format!(
-                "its marker names the object with uid {}, which does not exist in this cluster (it may live in another one, or have been restored from a backup with a new uid)",
+                "its marker names the object with uid {}, which this operator does not see (it may live in a namespace that is not watched or in another cluster, or have been restored from a backup with a new uid)",
                 m.uid
             )
         },
