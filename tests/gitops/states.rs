@@ -176,12 +176,15 @@ pub fn policies() -> Vec<State> {
     manifest["status"] = json!({"observedGeneration": -1});
     let policy: ApprovalPolicy = serde_json::from_value(manifest.clone()).unwrap();
     let with = |status| serde_json::to_value(ApprovalPolicy { status: Some(status), ..policy.clone() }).unwrap();
+    let mut unusable = policy.clone();
+    unusable.spec.confirm_within = "soon".into();
     let unreadable = permissions::status_of_unreadable("unknown variant `Alert`", policy.metadata.generation);
     vec![
         State::new("a new ApprovalPolicy", manifest, GOES_ON),
         State::new("an ApprovalPolicy that is in force", with(permissions::status(&policy, Some(2))), WORKS),
         State::new("one that is in force and permits no link", with(permissions::status(&policy, Some(0))), WORKS),
-        State::new("one whose selector cannot be used", with(permissions::status(&policy, None)), FAILED),
+        State::new("one in force whose links are not counted", with(permissions::status(&policy, None)), WORKS),
+        State::new("one whose confirmWithin cannot be used", with(permissions::status(&unusable, None)), FAILED),
         State::new("one that this version of the operator cannot read", with(unreadable), FAILED),
     ]
 }
