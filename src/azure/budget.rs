@@ -237,6 +237,13 @@ mod tests {
         join_all((0..calls).map(|_| budget.spend("s", Bucket::Reads, caller))).await;
     }
 
+    /// A thousand calls, which take the whole budget and wait for more.
+    fn flood<'a>(budget: &'a Budget, caller: &'a Caller) -> std::pin::Pin<Box<impl Future<Output = ()> + use<'a>>> {
+        let mut flood = Box::pin(spend(budget, 1_000, caller));
+        assert!((&mut flood).now_or_never().is_none());
+        flood
+    }
+
     #[tokio::test(start_paused = true)]
     async fn arm_s_own_bucket_is_never_emptied() {
         let budget = Budget::new(1.0);
@@ -255,8 +262,7 @@ mod tests {
     async fn what_must_not_wait_does_not_wait_behind_a_flood() {
         let budget = Budget::new(1.0);
         let (flooding, quiet) = (caller("flood"), caller("quiet"));
-        let mut flood = Box::pin(spend(&budget, 1_000, &flooding));
-        assert!((&mut flood).now_or_never().is_none());
+        let flood = flood(&budget, &flooding);
         tokio::task::yield_now().await;
         let urgent = Caller { is_urgent: true, ..quiet.clone() };
         assert!(budget.spend("s", Bucket::Reads, &urgent).now_or_never().is_some());
@@ -270,8 +276,7 @@ mod tests {
     async fn a_call_that_several_wait_for_goes_when_the_first_of_them_may() {
         let budget = Budget::new(1.0);
         let (flooding, quiet) = (caller("flood"), caller("quiet"));
-        let mut flood = Box::pin(spend(&budget, 1_000, &flooding));
-        assert!((&mut flood).now_or_never().is_none());
+        let flood = flood(&budget, &flooding);
         let turn = Arc::new(Turn::default());
         budget.queue("s", Bucket::Reads, &flooding, &turn);
         let begun = Instant::now();
@@ -289,8 +294,7 @@ mod tests {
     async fn a_call_that_many_of_a_namespace_wait_for_costs_it_one_turn() {
         let budget = Budget::new(1.0);
         let (flooding, quiet) = (caller("flood"), caller("quiet"));
-        let mut flood = Box::pin(spend(&budget, 1_000, &flooding));
-        assert!((&mut flood).now_or_never().is_none());
+        let flood = flood(&budget, &flooding);
         let turn = Arc::new(Turn::default());
         (0..128).for_each(|_| budget.queue("s", Bucket::Reads, &quiet, &turn));
         let begun = Instant::now();

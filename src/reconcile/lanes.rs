@@ -222,6 +222,16 @@ mod tests {
         ObjectKey { namespace: "contoso".into(), name: name.into() }
     }
 
+    /// A lane in which a writes, and b and c wait.
+    fn lanes_with_two_waiting() -> (Lanes, mpsc::UnboundedReceiver<ObjectKey>) {
+        let (wake, woken) = mpsc::unbounded_channel();
+        let lanes = Lanes::new(wake, 1.0, &Metrics::default());
+        lanes.occupy("s", &key("a"));
+        lanes.queue("s", &key("b"), true);
+        lanes.queue("s", &key("c"), true);
+        (lanes, woken)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn one_goes_after_the_other_with_a_rest_between() {
         let (wake, mut woken) = mpsc::unbounded_channel();
@@ -253,11 +263,7 @@ mod tests {
     /// Whoever is next finds somebody else's change under way.
     #[tokio::test(start_paused = true)]
     async fn whoever_is_next_and_finds_the_signalr_busy_does_not_wake_itself() {
-        let (wake, mut woken) = mpsc::unbounded_channel();
-        let lanes = Lanes::new(wake, 1.0, &Metrics::default());
-        lanes.occupy("s", &key("a"));
-        lanes.queue("s", &key("b"), true);
-        lanes.queue("s", &key("c"), true);
+        let (lanes, mut woken) = lanes_with_two_waiting();
         lanes.rest("s", &key("a"));
         assert_eq!(woken.recv().await, Some(key("b")));
         let mut waits = Vec::new();
@@ -274,11 +280,7 @@ mod tests {
     /// Somebody asks for a look at it a moment before its turn comes, and its pass ends a moment after.
     #[tokio::test(start_paused = true)]
     async fn a_pass_that_began_before_its_turn_does_not_lose_it() {
-        let (wake, mut woken) = mpsc::unbounded_channel();
-        let lanes = Lanes::new(wake, 1.0, &Metrics::default());
-        lanes.occupy("s", &key("a"));
-        lanes.queue("s", &key("b"), true);
-        lanes.queue("s", &key("c"), true);
+        let (lanes, mut woken) = lanes_with_two_waiting();
         lanes.rest("s", &key("a"));
         let was_busy = lanes.busy("s", &key("b"));
         assert_eq!(woken.recv().await, Some(key("b")));
@@ -322,11 +324,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_take_its_turn_gives_it_away() {
-        let (wake, mut woken) = mpsc::unbounded_channel();
-        let lanes = Lanes::new(wake, 1.0, &Metrics::default());
-        lanes.occupy("s", &key("a"));
-        lanes.queue("s", &key("b"), true);
-        lanes.queue("s", &key("c"), true);
+        let (lanes, mut woken) = lanes_with_two_waiting();
         lanes.queue("another", &key("a"), false);
         lanes.forget(&key("a"));
         assert_eq!(woken.recv().await, Some(key("b")));

@@ -162,13 +162,17 @@ const FLOODING: usize = 120;
 async fn flood(arm: ArmClient, flooded: Duration) -> Infallible {
     let namespace = async |number: usize| {
         let arm = arm.on_behalf_of(&format!("flood-{number}"));
-        let again = async |kind: Option<WriteKind>| loop {
-            match kind {
-                None => arm.admit_read(SUBSCRIPTION).await,
-                Some(kind) => arm.admit_write(SUBSCRIPTION, kind).await,
+        let reads = async {
+            loop {
+                arm.admit_read(SUBSCRIPTION).await
             }
         };
-        futures::future::join(again(None), again(Some(WriteKind::Create))).await
+        let creations = async {
+            loop {
+                arm.admit_write(SUBSCRIPTION, WriteKind::Create).await
+            }
+        };
+        futures::future::join(reads, creations).await
     };
     let all = futures::future::join_all((0..FLOODING).map(namespace));
     if !flooded.is_zero() {
